@@ -1,0 +1,67 @@
+// Package apache starts real Apache ZooKeeper 3.8.0 processes for tests,
+// captures and benchmarks that compare this server with the original.
+//
+// It runs the jars of Debian's zookeeper package on loopback ports, one Java
+// process a member, and gives back only when a member answers on its client
+// port. A Server is owned by the goroutine that started it: Stop and Kill may
+// be called from any goroutine and more than once, Restart only when the
+// process has ended. The package keeps no global state and starts nothing by
+// itself, so a caller that stops what it started leaves nothing behind.
+package apache
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// jarDir is where Debian's packages put their jars.
+const jarDir = "/usr/share/java"
+
+// requiredJars are the jars named on the class path. The manifest of
+// zookeeper.jar names the others, by absolute path.
+var requiredJars = []string{"zookeeper.jar", "zookeeper-jute.jar", "slf4j-api.jar", "slf4j-simple.jar"}
+
+// ErrUnavailable says that this machine can't run Apache ZooKeeper. The error
+// that wraps it names what is missing and what to install.
+var ErrUnavailable = errors.New("no Apache ZooKeeper on this machine")
+
+// Available reports whether Apache ZooKeeper can be started here: nil, or an
+// error that wraps ErrUnavailable and says what to install.
+func Available() error {
+	const remedy = "install it with: apt-get install zookeeper default-jre-headless"
+	if _, err := exec.LookPath("java"); err != nil {
+		return fmt.Errorf("%w: no java on the PATH; %s", ErrUnavailable, remedy)
+	}
+	for _, jar := range requiredJars {
+		path := filepath.Join(jarDir, jar)
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("%w: %s is missing; %s", ErrUnavailable, path, remedy)
+		}
+	}
+	return nil
+}
+
+// ClassPath is the Java class path under which the server, the command-line
+// client and any program written against the Java client run.
+func ClassPath() string {
+	paths := make([]string, len(requiredJars))
+	for i, jar := range requiredJars {
+		paths[i] = filepath.Join(jarDir, jar)
+	}
+	return strings.Join(paths, ":")
+}
+
+// Version names the version of the installed server, such as "3.8.0", read
+// from the name of the jar's versioned link; "unknown" if there is none.
+func Version() string {
+	links, err := filepath.Glob(filepath.Join(jarDir, "zookeeper-[0-9]*.jar"))
+	if err != nil || len(links) == 0 {
+		return "unknown"
+	}
+	name := strings.TrimSuffix(filepath.Base(links[0]), ".jar")
+	return strings.TrimPrefix(name, "zookeeper-")
+}

@@ -1,0 +1,243 @@
+package apache
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// buildNode builds this server.
+func buildNode(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "node")
+	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "zoolab/node").CombinedOutput(); err != nil {
+		t.Fatalf("build this server: %v\n%s", err, output)
+	}
+	return binary
+}
+
+// TestMixedEnsemble forms ensembles of one member of this server and two of the
+// original, with either kind as leader; all must agree on a thousand writes,
+// also after the leader was killed and came back.
+func TestMixedEnsemble(t *testing.T) {
+	requireApache(t)
+	ours := Config{Command: []string{buildNode(t), "serve"}}
+	java := Config{HeapMB: 128}
+	for name, cfgs := range map[string][]Config{
+		// The largest id among those that are up wins between equal logs. This
+		// server is up long before Java is.
+		"this server leads": {java, java, ours},
+		"Java leads":        {ours, java, java},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
+			defer cancel()
+			members, err := StartEnsemble(ctx, t.TempDir(), cfgs...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer StopAll(members)
+			leader := leaderOf(t, members)
+			if ourLead := len(leader.cfg.Command) > 0; ourLead != (name == "this server leads") {
+				t.Fatalf("member %d leads", leader.cfg.ID)
+			}
+			rest := slices.DeleteFunc(slices.Clone(members), func(m *Server) bool { return m == leader })
+			writeEverywhere(t, members, "/first", 500)
+			requireAgreement(t, members)
+			if err := leader.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			for _, member := range rest {
+				if err := member.WaitReady(ctx); err != nil {
+					t.Fatal(err)
+				}
+			}
+			writeEverywhere(t, rest, "/second", 500)
+			if err := leader.Restart(); err != nil {
+				t.Fatal(err)
+			}
+			if err := leader.WaitReady(ctx); err != nil {
+				t.Fatal(err)
+			}
+			writeEverywhere(t, members, "/third", 50)
+			requireAgreement(t, members)
+		})
+	}
+}
+
+func leaderOf(t *testing.T, members []*Server) *Server {
+	t.Helper()
+	for _, member := range members {
+		if mode, err := Mode(member.ClientAddr); err == nil && mode == "leader" {
+			return member
+		}
+	}
+	t.Fatal("no member leads")
+	return nil
+}
+
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+
+func dial(t *testing.T, member *Server) *zk.Conn {
+	t.Helper()
+	conn, events, err := zk.Connect([]string{member.ClientAddr}, 10*time.Second, zk.WithLogger(quiet{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.After(20 * time.Second)
+	for {
+		select {
+		case event := <-events:
+			if event.State == zk.StateHasSession {
+				return conn
+			}
+		case <-deadline:
+			t.Fatalf("no session at %s", member.ClientAddr)
+		}
+	}
+}
+
+// writeEverywhere makes count writes of many kinds through each member in turn.
+func writeEverywhere(t *testing.T, members []*Server, root string, count int) {
+	t.Helper()
+	acl := zk.WorldACL(zk.PermAll)
+	first := dial(t, members[0])
+	defer first.Close()
+	if _, err := first.Create(root, nil, 0, acl); err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	errs := make([]error, len(members))
+	for i, member := range members {
+		conn := dial(t, member)
+		defer conn.Close()
+		if _, err := conn.Sync(root); err != nil {
+			t.Fatal(err)
+		}
+		group.Go(func() {
+			for n := range count / len(members) {
+				if errs[i] = writeOne(conn, fmt.Sprintf("%s/%d-%d", root, i, n), n); errs[i] != nil {
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func writeOne(conn *zk.Conn, path string, n int) error {
+	acl := zk.WorldACL(zk.PermAll)
+	switch n % 5 {
+	case 0:
+		_, err := conn.Create(path+"-", []byte(path), zk.FlagSequence, acl)
+		return err
+	case 1:
+		// The session's end deletes it on every member.
+		_, err := conn.Create(path, []byte(path), zk.FlagEphemeral, acl)
+		return err
+	case 2:
+		_, err := conn.Multi(
+			&zk.CreateRequest{Path: path, Data: []byte("one"), Acl: acl},
+			&zk.SetDataRequest{Path: path, Data: []byte(path), Version: 0},
+			&zk.CheckVersionRequest{Path: path, Version: 1})
+		return err
+	case 3:
+		if _, err := conn.Create(path, nil, 0, acl); err != nil {
+			return err
+		}
+		return conn.Delete(path, 0)
+	}
+	if _, err := conn.Create(path, nil, 0, acl); err != nil {
+		return err
+	}
+	if _, err := conn.Set(path, []byte(path), 0); err != nil {
+		return err
+	}
+	// A refused write takes a zxid as well.
+	if _, err := conn.Set(path, nil, 77); !errors.Is(err, zk.ErrBadVersion) {
+		return fmt.Errorf("set with a wrong version gave %v", err)
+	}
+	return nil
+}
+
+// requireAgreement compares all znodes with their data and stats, and asks the
+// Java members, which check our digest at every transaction, for mismatches.
+func requireAgreement(t *testing.T, members []*Server) {
+	t.Helper()
+	var want string
+	for i, member := range members {
+		conn := dial(t, member)
+		if _, err := conn.Sync("/"); err != nil {
+			t.Fatal(err)
+		}
+		var text bytes.Buffer
+		describe(t, conn, "/", &text)
+		conn.Close()
+		if i == 0 {
+			want = text.String()
+		} else if text.String() != want {
+			t.Errorf("%s and %s differ: %s", members[0].ClientAddr, member.ClientAddr, firstDifference(want, text.String()))
+		}
+		if len(member.cfg.Command) > 0 {
+			continue
+		}
+		mntr, err := Command(member.ClientAddr, "mntr")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(mntr, "zk_digest_mismatches_count\t0\n") {
+			t.Errorf("%s counts digest mismatches:\n%s", member.ClientAddr, mntr)
+		}
+	}
+	if lines := strings.Count(want, "\n"); lines < 300 {
+		t.Errorf("only %d znodes were compared", lines)
+	}
+}
+
+func describe(t *testing.T, conn *zk.Conn, path string, text *bytes.Buffer) {
+	t.Helper()
+	data, stat, err := conn.Get(path)
+	if errors.Is(err, zk.ErrNoNode) {
+		return
+	}
+	if err != nil {
+		t.Fatalf("get %s: %v", path, err)
+	}
+	children, _, err := conn.Children(path)
+	if err != nil {
+		t.Fatalf("children of %s: %v", path, err)
+	}
+	if path == "/zookeeper" {
+		return
+	}
+	fmt.Fprintf(text, "%s %q %+v\n", path, data, *stat)
+	slices.Sort(children)
+	for _, child := range children {
+		describe(t, conn, strings.TrimSuffix(path, "/")+"/"+child, text)
+	}
+}
+
+func firstDifference(a, b string) string {
+	aLines, bLines := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range min(len(aLines), len(bLines)) {
+		if aLines[i] != bLines[i] {
+			return fmt.Sprintf("line %d: %s | %s", i, aLines[i], bLines[i])
+		}
+	}
+	return fmt.Sprintf("%d and %d lines", len(aLines), len(bLines))
+}

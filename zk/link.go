@@ -1,0 +1,434 @@
+package zk
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"zoolab/zk/jute"
+)
+
+const (
+	readBufferBytes = 64 << 10
+	// batchBytes is how much is handed to a connection at a time. What is not in
+	// the batch stays queued, and so certainly did not happen.
+	batchBytes = 64 << 10
+	// keepBytes is the largest write buffer that is kept between batches.
+	keepBytes       = 1 << 20
+	passwordBytes   = 16
+	headerSizeBytes = 4
+)
+
+var errServerClosed = errors.New("the server closed the connection")
+
+// link is one connection of the session. One goroutine reads, one writes.
+type link struct {
+	c      *Client
+	server string
+	conn   net.Conn
+	frames frameReader
+	// decoder belongs to the reader; it is here so that a frame costs no allocation.
+	decoder jute.Decoder
+
+	readTimeout  time.Duration
+	pingInterval time.Duration
+
+	greeting []byte // what goes out before any call; set before serve
+	out      []byte // belongs to the writer
+	lastXid  int32  // guarded by Client.mu
+
+	// What was handed to the connection and is not yet answered, oldest first. Both
+	// are guarded by Client.mu. Credentials are answered out of the calls' order.
+	inflight fifo
+	authing  fifo
+	resent   []credential // credentials of the greeting that wait for an answer
+}
+
+// open connects to a server and makes or takes over the session.
+func (c *Client) open(ctx context.Context, server string) (*link, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
+	defer cancel()
+	conn, err := c.dial(ctx, "tcp", server)
+	if err != nil {
+		return nil, err
+	}
+	l := &link{c: c, server: server, conn: conn}
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if err := l.handshake(); err != nil {
+		conn.Close()
+		if ctx.Err() != nil && !errors.Is(err, ErrSessionExpired) {
+			err = fmt.Errorf("no answer to the connect request in %v", c.connectTimeout)
+		}
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		conn.Close()
+		return nil, ctx.Err()
+	}
+	return l, nil
+}
+
+// handshake sends the connect request and takes over what the server grants.
+func (l *link) handshake() error {
+	c := l.c
+	session := c.Session()
+	request := jute.ReadOnlyConnectRequest{HasReadOnly: true}
+	request.LastZxidSeen = session.LastZxid
+	request.TimeoutMs = int32(c.sessionTimeout.Milliseconds())
+	request.SessionID = session.ID
+	request.Passwd = session.Password
+	if request.Passwd == nil {
+		request.Passwd = make([]byte, passwordBytes)
+	}
+	if _, err := l.conn.Write(appendFrame(nil, &request)); err != nil {
+		return err
+	}
+	l.frames = frameReader{maxSizeBytes: c.maxReplySizeBytes,
+		r: bufio.NewReaderSize(&deadlineReader{l: l}, readBufferBytes)}
+	frame, err := l.frames.next()
+	if err != nil {
+		return err
+	}
+	var response jute.ReadOnlyConnectResponse
+	if err := jute.Unmarshal(frame, &response); err != nil {
+		return fmt.Errorf("connect response: %w", err)
+	}
+	if response.TimeoutMs <= 0 || response.SessionID == 0 {
+		if session.ID != 0 {
+			return ErrSessionExpired
+		}
+		return errors.New("the server refused a new session")
+	}
+	l.grant(&response.ConnectResponse)
+	return nil
+}
+
+// grant takes over the session that the server answered with.
+func (l *link) grant(response *jute.ConnectResponse) {
+	c := l.c
+	timeout := time.Duration(response.TimeoutMs) * time.Millisecond
+	c.mu.Lock()
+	c.session.ID = response.SessionID
+	c.session.Password = jute.Clone(response.Passwd)
+	c.session.Timeout = timeout
+	c.mu.Unlock()
+	l.pingInterval = timeout / 3
+	l.readTimeout = c.readTimeout
+	if l.readTimeout == 0 {
+		l.readTimeout = timeout * 2 / 3
+	}
+}
+
+// greet prepares what tells a server about the session: credentials, then watches.
+func (l *link) greet(auths []credential, watches []jute.SetWatches) {
+	l.resent = append(l.resent, auths...)
+	for _, a := range auths {
+		l.greeting = appendRequest(l.greeting, jute.XidAuth, jute.OpAuth, &jute.AuthPacket{Scheme: a.scheme, Auth: a.auth})
+	}
+	for i := range watches {
+		l.greeting = appendRequest(l.greeting, jute.XidSetWatches, jute.OpSetWatches, &watches[i])
+	}
+}
+
+// serve carries calls and answers until the connection ends, and says why it did.
+func (l *link) serve(ctx context.Context) error {
+	stopped := context.AfterFunc(ctx, func() { l.conn.Close() })
+	defer stopped()
+	var wg sync.WaitGroup
+	dead := make(chan struct{})
+	var writeErr error
+	wg.Go(func() {
+		writeErr = l.write(dead)
+		l.conn.Close() // wakes the reader
+	})
+	err := l.read()
+	close(dead)
+	l.conn.Close() // wakes the writer
+	wg.Wait()
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		if writeErr != nil {
+			return writeErr
+		}
+	}
+	return err
+}
+
+// write sends what is queued, and pings when there is nothing, until the connection
+// or dead ends it.
+func (l *link) write(dead <-chan struct{}) error {
+	ping := time.NewTimer(l.pingInterval)
+	defer ping.Stop()
+	l.out = append(l.out, l.greeting...)
+	for {
+		l.fill()
+		if len(l.out) > 0 {
+			if err := l.flush(); err != nil {
+				return err
+			}
+			ping.Reset(l.pingInterval)
+			continue
+		}
+		select {
+		case <-l.c.wake:
+		case <-ping.C:
+			l.out = appendRequest(l.out, jute.XidPing, jute.OpPing, nil)
+		case <-dead:
+			return nil
+		}
+	}
+}
+
+func (l *link) flush() error {
+	if err := l.conn.SetWriteDeadline(time.Now().Add(l.readTimeout)); err != nil {
+		return err
+	}
+	if _, err := l.conn.Write(l.out); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	l.out = l.out[:0]
+	if cap(l.out) > keepBytes {
+		l.out = nil
+	}
+	return nil
+}
+
+// fill moves calls from the queue to the batch. Their requests are encoded under the
+// lock, since a caller whose context ends may change its data at once.
+func (l *link) fill() {
+	c := l.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.queue.len() > 0 && len(l.out) < batchBytes {
+		k := c.queue.pop()
+		k.xid = l.xid(k.op)
+		start := len(l.out)
+		l.out = appendRequest(l.out, k.xid, k.op, k.req)
+		if size := len(l.out) - start - headerSizeBytes; size > c.maxRequestSizeBytes {
+			l.out = l.out[:start]
+			k.fail(fmt.Errorf("%w: %d bytes, at most %d allowed", ErrRequestTooLarge, size, c.maxRequestSizeBytes), false)
+			continue
+		}
+		k.state = callSent
+		if k.op == jute.OpAuth {
+			l.authing.push(k)
+		} else {
+			l.inflight.push(k)
+		}
+	}
+}
+
+// xid numbers a request: from 1 up, and never one of the negative, special ones.
+func (l *link) xid(op jute.OpCode) int32 {
+	if op == jute.OpAuth {
+		return jute.XidAuth
+	}
+	l.lastXid++
+	if l.lastXid <= 0 {
+		l.lastXid = 1
+	}
+	return l.lastXid
+}
+
+// read takes what the server sends until the connection ends.
+func (l *link) read() error {
+	for {
+		frame, err := l.frames.next()
+		if err != nil {
+			return l.readError(err)
+		}
+		if err := l.receive(frame); err != nil {
+			return fmt.Errorf("the server broke the protocol: %w", err)
+		}
+	}
+}
+
+func (l *link) readError(err error) error {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, io.EOF):
+		return errServerClosed
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("the server was silent for %v", l.readTimeout)
+	}
+	return err
+}
+
+// receive handles one frame: an answer or an event.
+func (l *link) receive(frame []byte) error {
+	d := &l.decoder
+	*d = *jute.NewDecoder(frame)
+	var header jute.ReplyHeader
+	header.Decode(d)
+	if err := d.Err(); err != nil {
+		return fmt.Errorf("reply header: %w", err)
+	}
+	if header.Xid == jute.XidNotification {
+		return l.c.notify(header.Zxid, d)
+	}
+	k, err := l.answered(&header)
+	if err != nil || k == nil {
+		return err
+	}
+	if header.Err != jute.CodeOK {
+		l.c.register(k, header.Err)
+		k.fail(header.Err, !refusal(header.Err))
+		return nil
+	}
+	if k.resp != nil {
+		k.resp.Decode(d)
+		if d.Err() != nil || d.Len() > 0 {
+			err := fmt.Errorf("%w: answer to %v with %d bytes too many: %v", jute.ErrMalformed, k.op, d.Len(), d.Err())
+			k.fail(lost(err), true)
+			return err
+		}
+	}
+	l.c.register(k, jute.CodeOK)
+	k.done <- struct{}{}
+	return nil
+}
+
+// answered finds the call that a reply is for and marks it answered; nil if the reply
+// is for something that nobody waits for.
+func (l *link) answered(header *jute.ReplyHeader) (*call, error) {
+	c := l.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.session.LastZxid = max(c.session.LastZxid, header.Zxid)
+	var k *call
+	switch header.Xid {
+	case jute.XidPing:
+		return nil, nil
+	case jute.XidSetWatches:
+		if header.Err != jute.CodeOK {
+			return nil, fmt.Errorf("setWatches: %w", header.Err)
+		}
+		return nil, nil
+	case jute.XidAuth:
+		if len(l.resent) > 0 {
+			return nil, l.resentAnswered(header.Err)
+		}
+		k = l.authing.pop()
+		if k != nil && header.Err == jute.CodeOK {
+			// Kept before the caller knows, so that no later connection misses it.
+			packet := k.req.(*jute.AuthPacket)
+			c.auths = append(c.auths, credential{packet.Scheme, packet.Auth})
+		}
+	default:
+		if k = l.inflight.peek(); k != nil && k.xid != header.Xid {
+			return nil, fmt.Errorf("%w: answer with xid %d, expected %d", jute.ErrMalformed, header.Xid, k.xid)
+		}
+		l.inflight.pop()
+	}
+	if k == nil {
+		return nil, fmt.Errorf("%w: answer with xid %d to nothing that was asked", jute.ErrMalformed, header.Xid)
+	}
+	k.state, k.zxid = callAnswered, header.Zxid
+	return k, nil
+}
+
+// resentAnswered takes the answer to a credential of the greeting; the caller holds
+// Client.mu. A refused one is dropped, for the server closes the connection and would
+// refuse it again.
+func (l *link) resentAnswered(code jute.ErrorCode) error {
+	refused := l.resent[0]
+	l.resent = l.resent[1:]
+	if code == jute.CodeOK {
+		return nil
+	}
+	l.c.auths = slices.DeleteFunc(l.c.auths, func(a credential) bool {
+		return a.scheme == refused.scheme && bytes.Equal(a.auth, refused.auth)
+	})
+	return fmt.Errorf("the %s credential was refused: %w", refused.scheme, code)
+}
+
+// deadlineReader gives up a silent connection.
+type deadlineReader struct{ l *link }
+
+func (r *deadlineReader) Read(b []byte) (int, error) {
+	if timeout := r.l.readTimeout; timeout > 0 { // during the handshake the context counts
+		if err := r.l.conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+			return 0, err
+		}
+	}
+	return r.l.conn.Read(b)
+}
+
+// frameReader splits a stream into frames.
+type frameReader struct {
+	r            *bufio.Reader
+	maxSizeBytes int
+	held         int    // bytes of the buffer that the last frame occupies
+	large        []byte // a frame that does not fit into the buffer
+}
+
+// next returns the next frame, which is valid until the following call.
+func (f *frameReader) next() ([]byte, error) {
+	if _, err := f.r.Discard(f.held); err != nil {
+		return nil, err
+	}
+	f.held, f.large = 0, nil
+	head, err := f.r.Peek(headerSizeBytes)
+	if err != nil {
+		return nil, err
+	}
+	size := int(int32(binary.BigEndian.Uint32(head)))
+	if size < 0 || size > f.maxSizeBytes {
+		return nil, fmt.Errorf("%w: frame of %d bytes, at most %d allowed", jute.ErrMalformed, size, f.maxSizeBytes)
+	}
+	if size <= f.r.Size()-headerSizeBytes {
+		frame, err := f.r.Peek(headerSizeBytes + size)
+		if err != nil {
+			return nil, err
+		}
+		f.held = len(frame)
+		return frame[headerSizeBytes:], nil
+	}
+	if _, err := f.r.Discard(headerSizeBytes); err != nil {
+		return nil, err
+	}
+	return f.readLarge(size)
+}
+
+// readLarge reads a frame of its own memory, which grows only as bytes arrive.
+func (f *frameReader) readLarge(size int) ([]byte, error) {
+	const step = 1 << 20
+	for len(f.large) < size {
+		n := min(size-len(f.large), step)
+		f.large = append(f.large, make([]byte, n)...)
+		if _, err := io.ReadFull(f.r, f.large[len(f.large)-n:]); err != nil {
+			return nil, err
+		}
+	}
+	return f.large, nil
+}
+
+func appendFrame(b []byte, r jute.Record) []byte {
+	start := len(b)
+	b = append(b, 0, 0, 0, 0)
+	b = r.Append(b)
+	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-headerSizeBytes))
+	return b
+}
+
+func appendRequest(b []byte, xid int32, op jute.OpCode, r jute.Record) []byte {
+	start := len(b)
+	b = append(b, 0, 0, 0, 0)
+	header := jute.RequestHeader{Xid: xid, Type: op}
+	b = header.Append(b)
+	if r != nil {
+		b = r.Append(b)
+	}
+	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-headerSizeBytes))
+	return b
+}

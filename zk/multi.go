@@ -1,0 +1,115 @@
+package zk
+
+import (
+	"context"
+	"fmt"
+
+	"zoolab/zk/jute"
+)
+
+// Op is one part of a Multi: see CreateOp, SetOp, DeleteOp and CheckOp.
+type Op struct {
+	op     jute.OpCode
+	path   string
+	mode   Mode
+	record func(serverPath string) jute.Record
+}
+
+// CreateOp makes a znode, as Create does.
+func CreateOp(path string, data []byte, mode Mode, acl ...ACL) Op {
+	op := jute.OpCreate
+	if mode == Container {
+		op = jute.OpCreateContainer
+	}
+	return Op{op, path, mode, func(p string) jute.Record {
+		return &jute.CreateRequest{Path: p, Data: data, ACL: orOpen(acl), Flags: mode}
+	}}
+}
+
+// SetOp replaces a znode's data, as Set does.
+func SetOp(path string, data []byte, version int32) Op {
+	return Op{op: jute.OpSetData, path: path, record: func(p string) jute.Record {
+		return &jute.SetDataRequest{Path: p, Data: data, Version: version}
+	}}
+}
+
+// DeleteOp removes a znode, as Delete does.
+func DeleteOp(path string, version int32) Op {
+	return Op{op: jute.OpDelete, path: path, record: func(p string) jute.Record {
+		return &jute.DeleteRequest{Path: p, Version: version}
+	}}
+}
+
+// CheckOp lets the Multi fail unless the znode is at the version.
+func CheckOp(path string, version int32) Op {
+	return Op{op: jute.OpCheck, path: path, record: func(p string) jute.Record {
+		return &jute.CheckVersionRequest{Path: p, Version: version}
+	}}
+}
+
+// OpResult is the result of one part.
+type OpResult struct {
+	// Err is the refusal of the part that made the Multi fail; nil for the parts
+	// before it; ErrNotTried for those after it.
+	Err  error
+	Path string // of a create that took effect
+	Stat Stat   // of a set that took effect
+}
+
+// ErrNotTried is the result of the parts that stand behind one that failed.
+var ErrNotTried error = jute.CodeRuntimeInconsistency
+
+// MultiReply is the result of Multi.
+type MultiReply struct {
+	Reply
+	// Results has one item for each part once a server has answered, also beside an
+	// error. After an error none of the parts took effect.
+	Results []OpResult
+}
+
+// Multi carries out all parts or none. If a part is refused, the error is the
+// refusal, with the part's path, and Results tells which part it was.
+func (c *Client) Multi(ctx context.Context, ops ...Op) (MultiReply, error) {
+	request := jute.MultiRequest{Ops: make([]jute.MultiOp, len(ops))}
+	for i, op := range ops {
+		if err := checkCreatePath(op.path, op.mode); err != nil {
+			return MultiReply{}, refuse(jute.OpMulti, op.path, err)
+		}
+		request.Ops[i] = jute.MultiOp{Type: op.op, Record: op.record(c.serverPath(op.path))}
+	}
+	var resp jute.MultiResponse
+	r, err := c.do(ctx, &call{op: jute.OpMulti, req: &request, resp: &resp, changes: true})
+	reply := MultiReply{Reply: r}
+	if err != nil {
+		return reply, err
+	}
+	if len(resp.Results) != len(ops) {
+		return reply, &OpError{Op: jute.OpMulti.String(), Zxid: r.Zxid, MayHaveHappened: true,
+			Err: fmt.Errorf("%w: %d results for %d parts", jute.ErrMalformed, len(resp.Results), len(ops))}
+	}
+	reply.Results = make([]OpResult, len(ops))
+	var failed error
+	for i, part := range resp.Results {
+		reply.Results[i] = c.result(part)
+		if e := reply.Results[i].Err; e != nil && failed == nil {
+			failed = &OpError{Op: jute.OpMulti.String(), Path: ops[i].path, Err: e, Zxid: r.Zxid}
+		}
+	}
+	return reply, failed
+}
+
+func (c *Client) result(part jute.MultiOp) OpResult {
+	switch record := part.Record.(type) {
+	case *jute.CreateResponse:
+		return OpResult{Path: c.clientPath(record.Path)}
+	case *jute.Create2Response:
+		return OpResult{Path: c.clientPath(record.Path), Stat: record.Stat}
+	case *jute.SetDataResponse:
+		return OpResult{Stat: record.Stat}
+	case *jute.ErrorResponse:
+		if record.Err != jute.CodeOK {
+			return OpResult{Err: record.Err}
+		}
+	}
+	return OpResult{}
+}
