@@ -1,0 +1,59 @@
+package replica
+
+import (
+	"zoolab/node/tree"
+	"zoolab/node/zab"
+	"zoolab/zk/jute"
+)
+
+// Input is an event for Step: any zab.Input, or one of the types below. The Handle of a
+// zab.SnapshotReceived is a *tree.Builder that was given everything but its end.
+type Input any
+
+type (
+	// ClientConnect is a connection's first frame.
+	ClientConnect struct {
+		Conn    *Conn
+		Request jute.ReadOnlyConnectRequest
+	}
+
+	// ClientRequest is a request that Serve did not answer. The connection must have
+	// counted it with Conn.Submitted first. The replica keeps Body.
+	ClientRequest struct {
+		Conn   *Conn
+		Header jute.RequestHeader
+		Body   []byte
+	}
+
+	// ClientClosed is the last input of a connection.
+	ClientClosed struct{ Conn *Conn }
+
+	// TreeRestored hands over the tree that was loaded after a zab.Truncate was carried
+	// out. It must come before the DiskDone of that effect.
+	TreeRestored struct{ Tree *tree.Tree }
+)
+
+// Effect is what the shell must do: one of zab's SendNotification, Dial, Send, Close,
+// ReadHistory, Append, SaveAcceptedEpoch, SaveCurrentEpoch, Truncate and RoleChanged
+// (for information), or one of the types below.
+type Effect any
+
+type (
+	// SendSnapshot is zab's, with the view to send. The shell closes the view.
+	SendSnapshot struct {
+		Conn zab.ConnID
+		View *tree.View
+	}
+
+	// InstallSnapshot is zab's, with a view of the tree that was received. The shell
+	// replaces log and snapshots by it and closes the view.
+	InstallSnapshot struct {
+		Seq  uint64
+		Zxid int64
+		View *tree.View
+	}
+
+	// TakeSnapshot asks for a snapshot beside the running log, and for a new log file.
+	// The shell closes the view.
+	TakeSnapshot struct{ View *tree.View }
+)

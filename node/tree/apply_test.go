@@ -1,0 +1,208 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"zoolab/zk/jute"
+)
+
+// TestReplays applies what is in a snapshot already.
+func TestReplays(t *testing.T) {
+	tr := New()
+	mustApply(t, tr, createTxn(1, "/p", ""))
+	mustApply(t, tr, createTxn(2, "/p/a", "new"))
+	mustApply(t, tr, createTxn(3, "/p/b", ""))
+	before, _ := tr.Lookup("/p")
+	old := txn(2, jute.OpCreate, &jute.CreateTxn{Path: "/p/a", Data: []byte("old"), ACL: openAll, ParentCVersion: 1})
+	if r := tr.Apply(old); r.Err != jute.CodeNodeExists {
+		t.Errorf("a create of what is there gives %v", r.Err)
+	}
+	if data, _, _ := tr.GetData("/p/a", anyone, nil); string(data) != "new" {
+		t.Errorf("the replayed create wrote %q", data)
+	}
+	if after, _ := tr.Lookup("/p"); after.Stat != before.Stat {
+		t.Errorf("an old create turned the parent from %+v to %+v", before.Stat, after.Stat)
+	}
+	newer := txn(9, jute.OpCreate2, &jute.CreateTxn{Path: "/p/b", ACL: openAll, ParentCVersion: 7})
+	if r := tr.Apply(newer); r.Err != jute.CodeNodeExists {
+		t.Errorf("a create of what is there gives %v", r.Err)
+	}
+	if after, _ := tr.Lookup("/p"); after.Stat.Cversion != 7 || after.Stat.Pzxid != 9 {
+		t.Errorf("a newer create left the parent at %+v", after.Stat)
+	}
+	if r := tr.Apply(txn(10, jute.OpDelete, &jute.DeleteTxn{Path: "/p/none"})); r.Err != jute.CodeNoNode {
+		t.Errorf("a delete of what is gone gives %v", r.Err)
+	}
+	if after, _ := tr.Lookup("/p"); after.Stat.Pzxid != 10 {
+		t.Errorf("the parent did not see the delete: %+v", after.Stat)
+	}
+	for _, c := range []struct {
+		op   jute.OpCode
+		body jute.Record
+		want jute.ErrorCode
+	}{
+		{jute.OpCreate, &jute.CreateTxn{Path: "/none/x"}, jute.CodeNoNode},
+		{jute.OpCreate, &jute.CreateTxn{Path: "nopath"}, jute.CodeBadArguments},
+		{jute.OpCreate, &jute.CreateTxn{Path: "/"}, jute.CodeBadArguments},
+		{jute.OpDelete, &jute.DeleteTxn{Path: "/none/x"}, jute.CodeNoNode},
+		{jute.OpDelete, &jute.DeleteTxn{Path: "/"}, jute.CodeBadArguments},
+		{jute.OpSetData, &jute.SetDataTxn{Path: "/none"}, jute.CodeNoNode},
+		{jute.OpSetACL, &jute.SetACLTxn{Path: "/none"}, jute.CodeNoNode},
+		{jute.OpError, &jute.ErrorTxn{Err: jute.CodeBadVersion}, jute.CodeBadVersion},
+	} {
+		if r := tr.Apply(txn(11, c.op, c.body)); r.Err != c.want {
+			t.Errorf("%v %+v gives %v, want %v", c.op, c.body, r.Err, c.want)
+		}
+	}
+	// An older transaction never turns the zxid back.
+	mustApply(t, tr, createTxn(5, "/late", ""))
+	if tr.LastZxid() != 11 {
+		t.Errorf("the last zxid is %d, want 11", tr.LastZxid())
+	}
+}
+
+func TestValidate(t *testing.T) {
+	badPart := &jute.MultiTxn{Txns: []jute.Txn{{Type: jute.OpCreate, Data: jute.Marshal(&jute.CreateTxn{Path: "/x"})}, {Type: jute.OpDelete, Data: []byte{1}}}}
+	badKind := &jute.MultiTxn{Txns: []jute.Txn{{Type: jute.OpCreateSession, Data: jute.AppendInt32(nil, 1)}}}
+	for _, bad := range []*jute.LoggedTxn{
+		txn(1, jute.OpMulti, badPart), txn(1, jute.OpMulti, badKind), txn(1, jute.OpMulti, nil), txn(1, jute.OpCreate, nil),
+		txn(1, jute.OpCreate, &jute.DeleteTxn{}), txn(1, jute.OpDelete, &jute.MultiTxn{}), txn(1, jute.OpPing, nil),
+	} {
+		if err := Validate(bad); !errors.Is(err, jute.ErrMalformed) {
+			t.Errorf("%v with a %T: %v", bad.Header.Type, bad.Body, err)
+		}
+	}
+	if err := Validate(txn(1, jute.OpCloseSession, nil)); err != nil {
+		t.Errorf("the closeSession of before 3.6 has no body, but: %v", err)
+	}
+	tr := New()
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("a transaction that can't be applied was passed over")
+			}
+		}()
+		tr.Apply(txn(1, jute.OpMulti, badPart))
+	}()
+	if _, there := tr.Lookup("/x"); there {
+		t.Error("a part of a bad multi was applied")
+	}
+}
+
+func TestDigestMismatch(t *testing.T) {
+	tr := New()
+	tx := createTxn(1, "/a", "")
+	tx.Digest = &jute.TxnDigest{Version: 1, TreeDigest: 5}
+	mustApply(t, tr, tx)
+	if tr.DigestMismatches() != 0 {
+		t.Error("a digest of another version was compared")
+	}
+	tx = createTxn(2, "/b", "")
+	tx.Digest = &jute.TxnDigest{Version: DigestVersion, TreeDigest: 5}
+	mustApply(t, tr, tx)
+	if tr.DigestMismatches() != 1 {
+		t.Errorf("%d mismatches, want 1", tr.DigestMismatches())
+	}
+}
+
+func TestBuilderRejects(t *testing.T) {
+	var stat jute.StatPersisted
+	for _, paths := range [][]string{{"", "/a/b"}, {"", "/a", "/a"}, {"", "a"}, {"", "/a/"}} {
+		b := NewBuilder()
+		var err error
+		for _, path := range paths {
+			if err == nil {
+				err = b.AddNode(path, nil, -1, &stat)
+			}
+		}
+		if !errors.Is(err, ErrBadSnapshot) {
+			t.Errorf("%q: %v", paths, err)
+		}
+	}
+	b := NewBuilder()
+	b.AddNode("", nil, -1, &stat)
+	b.SetDigest(4, DigestVersion, 12345)
+	b.Finish(4)
+	if b.Tree().DigestMismatches() != 1 {
+		t.Error("a wrong digest in a snapshot was not counted")
+	}
+}
+
+// TestBatch applies several transactions under one lock.
+func TestBatch(t *testing.T) {
+	tr := New()
+	tr.Batch(func(apply func(*jute.LoggedTxn) Result) {
+		for zxid := int64(1); zxid <= 3; zxid++ {
+			if r := apply(createTxn(zxid, fmt.Sprint("/", zxid), "")); r.Err != jute.CodeOK {
+				t.Error(r.Err)
+			}
+		}
+	})
+	if tr.LastZxid() != 3 || tr.Counts().Znodes != 8 {
+		t.Errorf("zxid %d, %+v", tr.LastZxid(), tr.Counts())
+	}
+}
+
+// orderWatcher checks that its event comes before the new data can be read.
+type orderWatcher struct{ zxid atomic.Int64 }
+
+func (w *orderWatcher) Notify(_ jute.WatcherEvent, zxid int64) { w.zxid.Store(zxid) }
+
+// TestConcurrent lets readers, watchers and views run beside the writer. Each reader
+// checks that what it sees never goes back, and that a watch it set has fired by the
+// time that it reads newer data.
+func TestConcurrent(t *testing.T) {
+	tr := New()
+	for i := range 50 {
+		mustApply(t, tr, createTxn(int64(i+1), fmt.Sprintf("/n%d", i), ""))
+	}
+	var done atomic.Bool
+	var group sync.WaitGroup
+	for reader := range 4 {
+		group.Go(func() {
+			path := fmt.Sprintf("/n%d", reader)
+			var last int64
+			for !done.Load() {
+				w := new(orderWatcher)
+				_, stat, err := tr.GetData(path, anyone, w)
+				if err != nil || stat.Mzxid < last {
+					t.Errorf("%s: %v, mzxid %d after %d", path, err, stat.Mzxid, last)
+					return
+				}
+				last = stat.Mzxid
+				_, again, _ := tr.GetData(path, anyone, nil)
+				if again.Mzxid > last && w.zxid.Load() == 0 {
+					t.Errorf("%s: zxid %d was read before the event of it", path, again.Mzxid)
+					return
+				}
+				tr.Children("/", anyone, w)
+				tr.RemoveWatcher(w)
+			}
+		})
+	}
+	group.Go(func() {
+		for !done.Load() {
+			v := tr.View()
+			count := 0
+			v.Nodes(func(string, []byte, int64, *jute.StatPersisted) bool { count++; return true })
+			if count != 54 {
+				t.Errorf("a view has %d znodes, want 54", count)
+			}
+			v.Close()
+		}
+	})
+	for zxid := int64(51); zxid < 6000; zxid += 3 {
+		mustApply(t, tr, txn(zxid, jute.OpSetData, &jute.SetDataTxn{Path: fmt.Sprintf("/n%d", zxid%5), Data: []byte("x"), Version: int32(zxid)}))
+		victim := fmt.Sprintf("/n%d", 10+zxid%40)
+		mustApply(t, tr, txn(zxid+1, jute.OpMulti, &jute.MultiTxn{Txns: []jute.Txn{
+			{Type: jute.OpDelete, Data: jute.Marshal(&jute.DeleteTxn{Path: victim})},
+			{Type: jute.OpCreate, Data: jute.Marshal(&jute.CreateTxn{Path: victim, ACL: openAll, ParentCVersion: -1})},
+		}}))
+	}
+	done.Store(true)
+	group.Wait()
+}

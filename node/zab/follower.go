@@ -1,0 +1,324 @@
+package zab
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"zoolab/zk/jute"
+)
+
+// following is a member's state towards the leader it has found.
+type following struct {
+	leader int64
+	conn   ConnID // 0 between two attempts to connect
+	stage  followerStage
+	epoch  int64 // of the leader, from LEADERINFO on
+
+	dials      int   // attempts so far
+	redialAtMs int64 // when the next one is due, while conn is 0
+	deadlineMs int64 // when the leader is given up
+
+	// coveredTo is the zxid of the snapshot that was installed: a leader may send again
+	// what is in it.
+	coveredTo int64
+	// snapshotZxid is that of a SNAP whose stream is being read.
+	snapshotZxid int64
+
+	// failures counts how often a leader was lost or could not be joined since the last
+	// established role. It outlives the role.
+	failures int
+}
+
+// followerStage is how far a follower has come with its leader. The order matters.
+type followerStage uint8
+
+const (
+	stageDial       followerStage = iota // not connected
+	stageLeaderInfo                      // FOLLOWERINFO sent
+	stageAckEpoch                        // accepted epoch on its way to the disk
+	stageSync                            // ACKEPOCH sent
+	stageSnapshot                        // SNAP received, its stream not yet
+	stageHistory                         // DIFF, TRUNC or SNAP carried out, proposals arrive
+	stageNewLeader                       // NEWLEADER received, its acknowledgement waits for the disk
+	stageUpToDate                        // NEWLEADER acknowledged
+	stageServing                         // UPTODATE received
+)
+
+// Attempts to reach a leader, as many as Apache's learner makes; the pause doubles from
+// the first one on. A leader may not listen yet because it waits longer for better votes.
+const (
+	maxDials      = 5
+	firstRedialMs = 30
+)
+
+// protocolVersion is what learners and leaders since ZooKeeper 3.4 tell each other.
+const protocolVersion = 0x10000
+
+func (c *Core) startFollowing(leader int64) {
+	c.closeLearners(fmt.Sprintf("member %d follows member %d", c.cfg.SID, leader))
+	c.follow = following{leader: leader, failures: c.follow.failures, deadlineMs: c.nowMs + c.initLimitMs()}
+	c.setRole(RoleFollowing, leader, 0, 0)
+	// A leader that could not be joined would be found again at once: don't spin. But the
+	// pause must stay well below the time for which the leader waits for a quorum.
+	if n := c.follow.failures; n > 2 {
+		c.follow.redialAtMs = c.nowMs + min(int64(firstRedialMs)<<min(n-2, 4), c.initLimitMs()/8)
+		return
+	}
+	c.dial()
+}
+
+func (c *Core) dial() {
+	f := &c.follow
+	f.conn, f.stage = c.nextConn, stageDial
+	f.dials++
+	c.nextConn += 2
+	c.emit(Dial{Conn: f.conn, To: f.leader})
+}
+
+func (c *Core) leaderConnected() {
+	f := &c.follow
+	f.stage = stageLeaderInfo
+	f.deadlineMs = c.nowMs + c.initLimitMs()
+	info := jute.LearnerInfo{ServerID: c.cfg.SID, ProtocolVersion: protocolVersion, ConfigVersion: c.cfg.ConfigVersion}
+	c.send(f.conn, jute.PacketFollowerInfo, makeZxid(c.acceptedEpoch, 0), jute.Marshal(&info))
+}
+
+func (c *Core) leaderDisconnected(reason string) {
+	f := &c.follow
+	lost := f.leader
+	if f.stage == stageDial && f.dials < maxDials {
+		f.conn = 0
+		f.redialAtMs = c.nowMs + firstRedialMs<<(f.dials-1)
+		return
+	}
+	f.conn = 0 // it is closed already
+	c.lookAgain(fmt.Sprintf("lost leader %d: %s", lost, reason), lost)
+}
+
+func (c *Core) tickFollower() {
+	f := &c.follow
+	switch {
+	case c.nowMs >= f.deadlineMs:
+		c.leaveLeader("it said nothing for too long")
+	case f.conn == 0 && c.nowMs >= f.redialAtMs:
+		c.dial()
+	}
+}
+
+// leaveLeader gives up the leader because of what it does or fails to do.
+func (c *Core) leaveLeader(format string, args ...any) {
+	c.lookAgain(fmt.Sprintf("left leader %d: %s", c.follow.leader, fmt.Sprintf(format, args...)), c.follow.leader)
+}
+
+// fromLeader takes one packet of our leader.
+func (c *Core) fromLeader(p jute.QuorumPacket) {
+	f := &c.follow
+	if f.stage == stageServing {
+		f.deadlineMs = c.nowMs + c.syncLimitMs()
+	} else {
+		f.deadlineMs = c.nowMs + c.initLimitMs()
+	}
+	switch p.Type {
+	case jute.PacketProposal:
+		c.proposalReceived(Entry{Zxid: p.Zxid, Payload: p.Data})
+	case jute.PacketCommit, jute.PacketCommitAndActivate:
+		c.commitReceived(p.Zxid)
+	case jute.PacketPing, jute.PacketSync, jute.PacketRevalidate:
+		// Before UPTODATE a leader pings, and Apache's learner does not answer.
+		if f.stage == stageServing {
+			c.emit(FromLeader{Packet: p})
+		}
+	case jute.PacketLeaderInfo:
+		c.leaderInfoReceived(p)
+	case jute.PacketDiff, jute.PacketTrunc, jute.PacketSnap:
+		c.syncReceived(p)
+	case jute.PacketNewLeader:
+		c.newLeaderReceived(p.Zxid)
+	case jute.PacketUpToDate:
+		c.upToDateReceived()
+	default:
+		c.leaveLeader("%v is no packet of a leader", p.Type)
+	}
+}
+
+// leaderInfoReceived accepts the epoch that the leader proposes. Only when that is
+// durable may the leader know.
+func (c *Core) leaderInfoReceived(p jute.QuorumPacket) {
+	f := &c.follow
+	epoch := epochOf(p.Zxid)
+	switch {
+	case f.stage != stageLeaderInfo:
+		c.leaveLeader("LEADERINFO out of order")
+		return
+	case epoch < c.acceptedEpoch:
+		c.leaveLeader("it proposes epoch %d, epoch %d is accepted already", epoch, c.acceptedEpoch)
+		return
+	case epoch > maxEpoch:
+		c.leaveLeader("epoch %d is beyond the last one", epoch)
+		return
+	}
+	f.epoch, f.stage = epoch, stageAckEpoch
+	// An epoch is acknowledged once: whoever accepted it for a leader before only says
+	// where its log ends (currentEpoch -1).
+	answer := int64(-1)
+	if epoch > c.acceptedEpoch {
+		answer = c.currentEpoch
+		c.saveAcceptedEpoch(epoch)
+	}
+	c.whenDurable(waitAcceptedEpoch, answer)
+}
+
+// followerDurable sends what had to wait for the disk.
+func (c *Core) followerDurable(w diskWait) {
+	f := &c.follow
+	if w.seq > c.durableSeq {
+		violated("acknowledging before disk effect %d is durable, only %d is", w.seq, c.durableSeq)
+	}
+	switch {
+	case w.kind == waitAcceptedEpoch:
+		f.stage = stageSync
+		f.deadlineMs = c.nowMs + c.initLimitMs()
+		c.send(f.conn, jute.PacketAckEpoch, c.log.last, binary.BigEndian.AppendUint32(nil, uint32(w.zxid)))
+	case f.stage == stageNewLeader:
+		invariant(w.zxid == makeZxid(f.epoch, 0) && c.currentEpoch == f.epoch,
+			"acknowledging NEWLEADER 0x%x while the current epoch is %d", w.zxid, c.currentEpoch)
+		f.stage = stageUpToDate
+		f.deadlineMs = c.nowMs + c.initLimitMs()
+		c.send(f.conn, jute.PacketAck, w.zxid, nil)
+	default:
+		c.send(f.conn, jute.PacketAck, w.zxid, nil)
+	}
+}
+
+// syncReceived begins to make our log a prefix of the leader's.
+func (c *Core) syncReceived(p jute.QuorumPacket) {
+	f := &c.follow
+	if f.stage != stageSync {
+		c.leaveLeader("%v out of order", p.Type)
+		return
+	}
+	f.stage = stageHistory
+	switch p.Type {
+	case jute.PacketSnap:
+		f.stage, f.snapshotZxid = stageSnapshot, p.Zxid
+	case jute.PacketTrunc:
+		c.truncate(p.Zxid)
+	}
+}
+
+func (c *Core) truncate(zxid int64) {
+	if counterOf(zxid) == 0 && !c.log.mayHold(zxid) {
+		// A leader of Apache's whose epoch began without transactions names the epoch.
+		zxid = c.log.previous(zxid)
+	}
+	if zxid == unknownZxid || zxid > c.log.last || !c.log.mayHold(zxid) {
+		c.leaveLeader("it asks to truncate the log to 0x%x, which is not in it; it ends at 0x%x", zxid, c.log.last)
+		return
+	}
+	c.keepCommitted(zxid)
+	if zxid == c.log.last {
+		return
+	}
+	c.log.truncate(zxid)
+	c.deliverable = min(c.deliverable, zxid)
+	c.treeSeq = c.nextSeq()
+	c.emit(Truncate{Seq: c.treeSeq, Zxid: zxid})
+}
+
+// keepCommitted ends the process rather than let it drop what was committed: an
+// ensemble that forgets needs a person.
+func (c *Core) keepCommitted(zxid int64) {
+	invariant(zxid >= c.committed, "leader %d of epoch %d asks to go back to 0x%x, but 0x%x was committed",
+		c.follow.leader, c.follow.epoch, zxid, c.committed)
+}
+
+func (c *Core) snapshotReceived(in SnapshotReceived) {
+	f := &c.follow
+	if in.Conn != f.conn || f.stage != stageSnapshot {
+		return
+	}
+	c.keepCommitted(f.snapshotZxid)
+	f.stage, f.coveredTo = stageHistory, f.snapshotZxid
+	f.deadlineMs = c.nowMs + c.initLimitMs()
+	c.log.reset(f.snapshotZxid)
+	c.deliverable = f.snapshotZxid
+	c.emit(InstallSnapshot{Seq: c.nextSeq(), Zxid: f.snapshotZxid, Handle: in.Handle})
+}
+
+// proposalReceived logs a proposal. Leaders send them during synchronization, between
+// NEWLEADER and UPTODATE (ZOOKEEPER-3023, 4394) and ever after.
+func (c *Core) proposalReceived(e Entry) {
+	f := &c.follow
+	switch {
+	case f.stage < stageHistory:
+		c.leaveLeader("PROPOSAL 0x%x out of order", e.Zxid)
+		return
+	case e.Zxid <= f.coveredTo:
+		return // the snapshot has it
+	case !follows(c.log.last, e.Zxid):
+		c.leaveLeader("PROPOSAL 0x%x leaves a hole behind 0x%x", e.Zxid, c.log.last)
+		return
+	case epochOf(e.Zxid) > f.epoch:
+		c.leaveLeader("PROPOSAL 0x%x is not of epoch %d", e.Zxid, f.epoch)
+		return
+	}
+	c.append(e)
+	// What came before NEWLEADER is acknowledged by its acknowledgement, or behind it
+	// (ZOOKEEPER-4685: never ahead of it).
+	if f.stage >= stageNewLeader {
+		c.whenDurable(waitAck, e.Zxid)
+	}
+}
+
+func (c *Core) commitReceived(zxid int64) {
+	f := &c.follow
+	switch {
+	case f.stage < stageHistory:
+		c.leaveLeader("COMMIT 0x%x out of order", zxid)
+		return
+	case zxid <= f.coveredTo:
+		return
+	}
+	// In order, each for the oldest proposal that is not committed.
+	if next, found := c.log.nextAfter(c.deliverable); !found || next != zxid {
+		c.leaveLeader("COMMIT 0x%x, but the next proposal behind 0x%x is 0x%x", zxid, c.deliverable, next)
+		return
+	}
+	c.mayDeliver(zxid)
+	if f.stage == stageServing {
+		c.committed = zxid
+	}
+}
+
+// newLeaderReceived makes log and then epoch durable; only then the acknowledgement
+// goes out (ZOOKEEPER-3911, 4643, 4646, 4785).
+func (c *Core) newLeaderReceived(zxid int64) {
+	f := &c.follow
+	if f.stage != stageHistory || zxid != makeZxid(f.epoch, 0) {
+		c.leaveLeader("NEWLEADER 0x%x out of order, its epoch is %d", zxid, f.epoch)
+		return
+	}
+	f.stage = stageNewLeader
+	c.saveCurrentEpoch(f.epoch)
+	c.whenDurable(waitAck, zxid)
+	// Proposals that came before it and are not committed yet still need our vote each.
+	for _, e := range c.log.entriesAfter(c.deliverable) {
+		c.whenDurable(waitAck, e.Zxid)
+	}
+}
+
+// upToDateReceived makes us an established follower.
+func (c *Core) upToDateReceived() {
+	f := &c.follow
+	if f.stage != stageUpToDate {
+		c.leaveLeader("UPTODATE out of order")
+		return
+	}
+	f.stage, f.failures = stageServing, 0
+	f.deadlineMs = c.nowMs + c.syncLimitMs()
+	// The leader is established, so all that it made us deliver is committed for good.
+	c.committed = max(c.committed, c.deliverable)
+	c.established(f.epoch)
+	c.send(f.conn, jute.PacketAck, makeZxid(f.epoch, 0), nil)
+	c.setRole(RoleFollowerEstablished, f.leader, f.epoch, f.conn)
+}

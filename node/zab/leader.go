@@ -1,0 +1,352 @@
+package zab
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"zoolab/node/quorum"
+	"zoolab/zk/jute"
+)
+
+// leading is the state of a member that was elected.
+type leading struct {
+	phase leaderPhase
+	// epoch is the one that we propose, settled from phaseAckEpoch on.
+	epoch int64
+	// ownEpoch and ownZxid are the history with which we were elected. Nobody who accepts
+	// our epoch may have a newer one.
+	ownEpoch, ownZxid int64
+
+	connected quorum.Set // told us their accepted epoch, we included
+	accepted  quorum.Set // accepted our epoch
+	newLeader quorum.Set // acknowledged NEWLEADER
+
+	deadlineMs int64 // by when the next phase must begin, before phaseBroadcast
+
+	// lastProposed is the newest proposal's zxid, that of NEWLEADER before the first.
+	lastProposed int64
+	// ownAcked is up to where our own log is durable.
+	ownAcked int64
+	acks     quorum.Set // scratch, kept for its memory
+
+	nextPingMs int64
+	confirm    confirmation
+}
+
+// leaderPhase is how far a leader has come. The order matters.
+type leaderPhase uint8
+
+const (
+	phaseEpoch     leaderPhase = iota // a quorum must connect
+	phaseAckEpoch                     // a quorum must accept the epoch
+	phaseSync                         // a quorum must acknowledge NEWLEADER
+	phaseBroadcast                    // established
+)
+
+func (c *Core) startLeading() {
+	c.lead = leading{ownEpoch: c.currentEpoch, ownZxid: c.log.last, deadlineMs: c.nowMs + c.initLimitMs()}
+	c.lead.epoch = max(c.acceptedEpoch, c.promisedEpoch) + 1
+	c.setRole(RoleLeading, c.cfg.SID, 0, 0)
+	c.lead.connected.Add(c.cfg.SID)
+	for _, l := range c.learners {
+		if l.stage == learnerWaits {
+			c.lead.connected.Add(l.sid)
+			c.lead.epoch = max(c.lead.epoch, l.acceptedEpoch+1)
+		}
+	}
+	c.checkEpoch()
+}
+
+// joinEpoch takes a learner that said which epoch it has accepted.
+func (c *Core) joinEpoch(l *learner) {
+	c.promisedEpoch = max(c.promisedEpoch, l.acceptedEpoch)
+	if c.lead.phase > phaseEpoch {
+		if l.acceptedEpoch > c.lead.epoch {
+			// It can't ever follow us. Apache leaves it out until something else ends this
+			// leadership; one quick election brings it back.
+			c.lookAgain(fmt.Sprintf("member %d has accepted epoch %d, ours is %d", l.sid, l.acceptedEpoch, c.lead.epoch), nobody)
+			return
+		}
+		c.inform(l)
+		return
+	}
+	c.lead.epoch = max(c.lead.epoch, l.acceptedEpoch+1)
+	c.lead.connected.Add(l.sid)
+	c.checkEpoch()
+}
+
+// checkEpoch settles the epoch once a quorum has told which ones are used.
+func (c *Core) checkEpoch() {
+	if !c.containsQuorum(c.lead.connected) {
+		return
+	}
+	c.enterPhase(phaseAckEpoch)
+	c.saveAcceptedEpoch(c.lead.epoch)
+	for _, l := range c.learners {
+		if l.stage == learnerWaits {
+			c.inform(l)
+		}
+	}
+	// Until our own acceptance is durable it does not count: a leader that crashes and
+	// proposes the same epoch again must not be counted twice.
+	c.whenDurable(waitAcceptedEpoch, 0)
+}
+
+func (c *Core) enterPhase(phase leaderPhase) {
+	c.lead.phase = phase
+	c.lead.deadlineMs = c.nowMs + c.initLimitMs()
+}
+
+// inform tells a learner our epoch.
+func (c *Core) inform(l *learner) {
+	l.stage = learnerInformed
+	l.deadlineMs = c.nowMs + c.initLimitMs()
+	c.send(l.conn, jute.PacketLeaderInfo, makeZxid(c.lead.epoch, 0), binary.BigEndian.AppendUint32(nil, protocolVersion))
+}
+
+// leaderDurable counts what we did ourselves, once it is on the disk.
+func (c *Core) leaderDurable(w diskWait) {
+	if w.seq > c.durableSeq {
+		violated("counting our own disk effect %d, only %d is durable", w.seq, c.durableSeq)
+	}
+	switch {
+	case w.kind == waitAcceptedEpoch:
+		c.lead.accepted.Add(c.cfg.SID)
+		c.checkAccepted()
+	case w.zxid == makeZxid(c.lead.epoch, 0):
+		invariant(c.currentEpoch == c.lead.epoch, "acknowledging our own NEWLEADER of epoch %d while the current epoch is %d",
+			c.lead.epoch, c.currentEpoch)
+		c.lead.newLeader.Add(c.cfg.SID)
+		c.checkNewLeader()
+	default:
+		c.lead.ownAcked = w.zxid
+		c.tryCommit()
+	}
+}
+
+func (c *Core) ackEpochReceived(l *learner, p jute.QuorumPacket) {
+	d := jute.NewDecoder(p.Data)
+	currentEpoch := int64(d.Int32())
+	if d.Err() != nil || l.stage != learnerInformed {
+		c.dropLearner(l, "ACKEPOCH malformed or out of order", true)
+		return
+	}
+	l.stage, l.lastZxid = learnerAckedEpoch, p.Zxid
+	l.deadlineMs = c.nowMs + c.initLimitMs()
+	if c.lead.phase >= phaseSync {
+		c.synchronize(l)
+		return
+	}
+	if currentEpoch == -1 {
+		return // accepted for an earlier leader: it is synchronized, but doesn't count
+	}
+	if currentEpoch > c.lead.ownEpoch || currentEpoch == c.lead.ownEpoch && p.Zxid > c.lead.ownZxid {
+		c.lookAgain(fmt.Sprintf("member %d is ahead: its history is of epoch %d to 0x%x, ours of epoch %d to 0x%x",
+			l.sid, currentEpoch, p.Zxid, c.lead.ownEpoch, c.lead.ownZxid), nobody)
+		return
+	}
+	c.lead.accepted.Add(l.sid)
+	c.checkAccepted()
+}
+
+// checkAccepted makes our history that of the epoch once a quorum has promised to follow
+// nobody older, and begins to bring it to the learners.
+func (c *Core) checkAccepted() {
+	if c.lead.phase != phaseAckEpoch || !c.lead.accepted.Has(c.cfg.SID) || !c.containsQuorum(c.lead.accepted) {
+		return
+	}
+	c.enterPhase(phaseSync)
+	c.lead.lastProposed = makeZxid(c.lead.epoch, 0)
+	c.lead.ownAcked = c.lead.lastProposed
+	c.saveCurrentEpoch(c.lead.epoch)
+	for _, l := range c.learners {
+		if l.stage == learnerAckedEpoch {
+			c.synchronize(l)
+		}
+	}
+	c.whenDurable(waitAck, c.lead.lastProposed)
+}
+
+// checkNewLeader establishes the leadership once a quorum has our history durable.
+func (c *Core) checkNewLeader() {
+	if c.lead.phase != phaseSync || !c.lead.newLeader.Has(c.cfg.SID) || !c.containsQuorum(c.lead.newLeader) {
+		return
+	}
+	c.lead.phase = phaseBroadcast
+	c.lead.nextPingMs = c.nowMs
+	c.follow.failures = 0
+	c.committed = max(c.committed, c.log.last)
+	c.established(c.lead.epoch)
+	c.setRole(RoleLeaderEstablished, c.cfg.SID, c.lead.epoch, 0)
+	for _, l := range c.learners {
+		if l.stage == learnerSynced {
+			c.serve(l)
+		}
+	}
+}
+
+// ackReceived takes the acknowledgement of NEWLEADER or of a proposal. A learner's log
+// becomes durable in order, so an acknowledgement covers all before it.
+func (c *Core) ackReceived(l *learner, zxid int64) {
+	switch {
+	case l.stage < learnerSyncs:
+		c.dropLearner(l, fmt.Sprintf("ACK 0x%x out of order", zxid), true)
+		return
+	case zxid > c.lead.lastProposed:
+		c.dropLearner(l, fmt.Sprintf("ACK 0x%x of what was never proposed", zxid), true)
+		return
+	case l.stage == learnerSyncs && zxid == makeZxid(c.lead.epoch, 0):
+		l.stage = learnerSynced
+		l.acked = max(l.acked, l.syncedTo)
+		l.deadlineMs = c.nowMs + c.initLimitMs()
+		c.timeProposal(l)
+		if c.lead.phase == phaseBroadcast {
+			c.serve(l)
+		} else {
+			c.lead.newLeader.Add(l.sid)
+			c.checkNewLeader()
+		}
+	}
+	// Apache's learners may acknowledge a proposal ahead of NEWLEADER (ZOOKEEPER-4685): it is
+	// remembered, and counts when they are synchronized.
+	l.acked = max(l.acked, zxid)
+	if zxid >= l.timedZxid {
+		l.timedZxid = 0
+		c.timeProposal(l)
+	}
+	c.tryCommit()
+}
+
+// timeProposal starts the clock for the learner's next acknowledgement, if it owes one
+// and none is timed already.
+func (c *Core) timeProposal(l *learner) {
+	if l.timedZxid == 0 && l.stage >= learnerSynced && l.acked < c.lead.lastProposed && counterOf(c.lead.lastProposed) > 0 {
+		l.timedZxid, l.timedUntilMs = c.lead.lastProposed, c.nowMs+c.syncLimitMs()
+	}
+}
+
+// serve lets a synchronized learner serve clients. Commits were withheld from it so far,
+// because Apache's learners before 3.9.3 can't take them (ZOOKEEPER-4394).
+func (c *Core) serve(l *learner) {
+	l.stage = learnerServed
+	l.pongs = c.lead.confirm.pings
+	c.send(l.conn, jute.PacketUpToDate, -1, nil)
+	// All of them are of this epoch, so they are consecutive.
+	for zxid := max(l.syncedTo, makeZxid(c.lead.epoch, 0)) + 1; zxid <= c.committed; zxid++ {
+		c.send(l.conn, jute.PacketCommit, zxid, nil)
+	}
+	c.emit(LearnerEstablished{Conn: l.conn, SID: l.sid})
+}
+
+// NextZxid returns the zxid of the next proposal. ok is false when this member is not
+// an established leader, or its epoch has no zxid left; then a new election is near.
+func (c *Core) NextZxid() (zxid int64, ok bool) {
+	if c.role != RoleLeaderEstablished || counterOf(c.lead.lastProposed) >= c.counterLimit {
+		return 0, false
+	}
+	return c.lead.lastProposed + 1, true
+}
+
+// Outstanding returns how many proposals of this leader are not committed yet. Whoever
+// proposes must bound it: the core keeps them all.
+func (c *Core) Outstanding() int {
+	if c.role != RoleLeaderEstablished {
+		return 0
+	}
+	return len(c.log.undelivered())
+}
+
+func (c *Core) propose(e Entry) {
+	next, ok := c.NextZxid()
+	if !ok || e.Zxid != next {
+		violated("0x%x is proposed by a member that is %v and whose next zxid is 0x%x", e.Zxid, c.role, next)
+	}
+	c.lead.lastProposed = e.Zxid
+	c.append(e)
+	for _, l := range c.learners {
+		if l.stage >= learnerSyncs {
+			c.send(l.conn, jute.PacketProposal, e.Zxid, e.Payload)
+			c.timeProposal(l)
+		}
+	}
+	c.whenDurable(waitAck, e.Zxid)
+}
+
+// tryCommit commits, in order, what a quorum has durable.
+func (c *Core) tryCommit() {
+	for c.role == RoleLeaderEstablished {
+		rest := c.log.undelivered()
+		if len(rest) == 0 {
+			break
+		}
+		acks := c.ackedBy(rest[0].Zxid)
+		if !c.containsQuorum(acks) {
+			return
+		}
+		c.commit(rest[0].Zxid, acks)
+	}
+	if c.role == RoleLeaderEstablished && counterOf(c.lead.lastProposed) >= c.counterLimit {
+		// ZOOKEEPER-1277: the counter must not run over into the epoch.
+		c.lookAgain(fmt.Sprintf("the zxids of epoch %d are used up, a new epoch must begin", c.lead.epoch), nobody)
+	}
+}
+
+// ackedBy returns who has a proposal durable, as far as we know. The set is reused.
+func (c *Core) ackedBy(zxid int64) quorum.Set {
+	acks := &c.lead.acks
+	acks.Reset()
+	if c.lead.ownAcked >= zxid {
+		acks.Add(c.cfg.SID)
+	}
+	for _, l := range c.learners {
+		if l.stage >= learnerSynced && l.acked >= zxid {
+			acks.Add(l.sid)
+		}
+	}
+	return *acks
+}
+
+func (c *Core) commit(zxid int64, acks quorum.Set) {
+	previous := max(c.committed, makeZxid(c.lead.epoch, 0))
+	if zxid != previous+1 {
+		violated("0x%x is committed behind 0x%x", zxid, previous)
+	}
+	if !c.containsQuorum(acks) {
+		violated("0x%x is committed with the acknowledgements of %v only", zxid, acks.Sids())
+	}
+	c.committed = zxid
+	for _, l := range c.learners {
+		if l.stage == learnerServed {
+			c.send(l.conn, jute.PacketCommit, zxid, nil)
+		}
+	}
+	c.mayDeliver(zxid)
+}
+
+func (c *Core) tickLeader() {
+	switch {
+	case c.lead.phase < phaseBroadcast:
+		if c.nowMs >= c.lead.deadlineMs {
+			c.lookAgain(fmt.Sprintf("no quorum followed within initLimit: connected %v, accepted epoch %d %v, synchronized %v",
+				c.lead.connected.Sids(), c.lead.epoch, c.lead.accepted.Sids(), c.lead.newLeader.Sids()), nobody)
+		}
+	case c.nowMs >= c.lead.nextPingMs:
+		c.lead.nextPingMs = c.nowMs + c.cfg.TickMs/2
+		c.ping()
+	}
+}
+
+// checkQuorum ends the leadership when those that follow are no quorum any more.
+func (c *Core) checkQuorum(why string) {
+	following := &c.lead.acks
+	following.Reset()
+	following.Add(c.cfg.SID)
+	for _, l := range c.learners {
+		if l.stage >= learnerSynced {
+			following.Add(l.sid)
+		}
+	}
+	if !c.containsQuorum(*following) {
+		c.lookAgain(fmt.Sprintf("only members %v are left, which are no quorum: %s", following.Sids(), why), nobody)
+	}
+}

@@ -1,0 +1,237 @@
+package zab
+
+import (
+	"fmt"
+
+	"zoolab/zk/jute"
+)
+
+// learner is a connection that some member opened to our quorum port.
+type learner struct {
+	conn ConnID
+	sid  int64 // nobody before FOLLOWERINFO
+	// stage is how far it has come. What stands below is meaningful from the stage named.
+	stage learnerStage
+	// acceptedEpoch is what it told in FOLLOWERINFO (learnerWaits).
+	acceptedEpoch int64
+	// lastZxid is where its log ended (learnerAckedEpoch).
+	lastZxid int64
+	// acked is up to where its log is durable: what it was synchronized with, which it
+	// acknowledges with NEWLEADER, and the proposals it acknowledged since. It counts only
+	// once NEWLEADER is acknowledged (learnerSynced).
+	acked int64
+	// syncedTo is up to where it was told what is committed, before UPTODATE (learnerSyncs).
+	syncedTo int64
+	// pongs is the number of the ping that it answered last (learnerServed).
+	pongs uint64
+
+	heardMs    int64
+	deadlineMs int64 // by when it must come to the next stage, before learnerServed
+	// timedZxid is a proposal that it must acknowledge by timedUntilMs, 0 when none is owed.
+	timedZxid    int64
+	timedUntilMs int64
+}
+
+// learnerStage is how far a leader has come with a learner. The order matters.
+type learnerStage uint8
+
+const (
+	learnerOpened     learnerStage = iota // nothing received
+	learnerWaits                          // FOLLOWERINFO received; there is no epoch to tell yet
+	learnerInformed                       // LEADERINFO sent
+	learnerAckedEpoch                     // ACKEPOCH received; the epoch is not settled yet
+	learnerReads                          // the log is being read for it
+	learnerSyncs                          // history and NEWLEADER sent; proposals are sent from now on
+	learnerSynced                         // NEWLEADER acknowledged; it counts for commits from now on
+	learnerServed                         // UPTODATE sent; commits, pings and requests from now on
+)
+
+// maxLearners bounds the connections to our quorum port: members, their stale
+// connections, and strangers. A further one is closed.
+const maxLearners = 256
+
+func (c *Core) learner(conn ConnID) *learner {
+	for _, l := range c.learners {
+		if l.conn == conn {
+			return l
+		}
+	}
+	return nil
+}
+
+// learnerConnected takes a new connection. While we look for a leader it waits: its
+// sender may know the outcome earlier than we do.
+func (c *Core) learnerConnected(conn ConnID) {
+	switch {
+	case c.role == RoleFollowing || c.role == RoleFollowerEstablished:
+		c.emit(Close{Conn: conn, Reason: fmt.Sprintf("member %d is not the leader, it follows member %d", c.cfg.SID, c.follow.leader)})
+	case len(c.learners) >= maxLearners:
+		c.emit(Close{Conn: conn, Reason: "too many connections to the quorum port"})
+	default:
+		c.learners = append(c.learners, &learner{
+			conn: conn, sid: nobody, heardMs: c.nowMs, deadlineMs: c.nowMs + c.initLimitMs(),
+		})
+	}
+}
+
+func (c *Core) fromLearner(l *learner, p jute.QuorumPacket) {
+	l.heardMs = c.nowMs
+	switch p.Type {
+	case jute.PacketAck:
+		c.ackReceived(l, p.Zxid)
+	case jute.PacketRequest, jute.PacketRevalidate, jute.PacketPing:
+		if l.stage != learnerServed {
+			c.dropLearner(l, fmt.Sprintf("%v before UPTODATE", p.Type), true)
+			return
+		}
+		c.emit(FromLearner{Conn: l.conn, SID: l.sid, Packet: p})
+		if p.Type == jute.PacketPing {
+			c.pongReceived(l)
+		}
+	case jute.PacketFollowerInfo:
+		c.followerInfoReceived(l, p)
+	case jute.PacketAckEpoch:
+		c.ackEpochReceived(l, p)
+	case jute.PacketObserverInfo:
+		c.dropLearner(l, "observers are not supported", true)
+	default:
+		c.dropLearner(l, fmt.Sprintf("%v is no packet of a learner", p.Type), true)
+	}
+}
+
+func (c *Core) followerInfoReceived(l *learner, p jute.QuorumPacket) {
+	if l.stage != learnerOpened {
+		c.dropLearner(l, "FOLLOWERINFO out of order", true)
+		return
+	}
+	info, problem := c.parseLearnerInfo(p.Data)
+	if epoch := epochOf(p.Zxid); problem == "" && (epoch < 0 || epoch >= maxEpoch) {
+		problem = fmt.Sprintf("member %d says that it accepted epoch %d", info.ServerID, epoch)
+	}
+	if problem != "" {
+		c.dropLearner(l, problem, true)
+		return
+	}
+	// A member keeps one connection: an older one is dead, we just did not hear of it.
+	for _, other := range c.learners {
+		if other.sid == info.ServerID {
+			c.dropLearner(other, fmt.Sprintf("member %d connected anew", info.ServerID), true)
+			break
+		}
+	}
+	if c.learner(l.conn) == nil {
+		return // that cost us the leadership, and closed the new connection too
+	}
+	l.sid, l.acceptedEpoch, l.stage = info.ServerID, epochOf(p.Zxid), learnerWaits
+	l.deadlineMs = c.nowMs + c.initLimitMs()
+	if c.role == RoleLeading || c.role == RoleLeaderEstablished {
+		c.joinEpoch(l)
+	}
+}
+
+// parseLearnerInfo reads what a follower says of itself, in the form of any version.
+func (c *Core) parseLearnerInfo(data []byte) (info jute.LearnerInfo, problem string) {
+	d := jute.NewDecoder(data)
+	info.ServerID = d.Int64()
+	if d.Len() >= 4 {
+		info.ProtocolVersion = d.Int32()
+	}
+	if d.Len() >= 8 {
+		info.ConfigVersion = d.Int64()
+	}
+	switch {
+	case d.Err() != nil:
+		problem = "FOLLOWERINFO without the member's id"
+	case info.ServerID == c.cfg.SID || !c.isVoter(info.ServerID):
+		problem = fmt.Sprintf("member %d is no other voter of our configuration", info.ServerID)
+	case info.ProtocolVersion < protocolVersion:
+		problem = fmt.Sprintf("member %d speaks protocol 0x%x, older than ZooKeeper 3.4", info.ServerID, info.ProtocolVersion)
+	case info.ConfigVersion > c.cfg.ConfigVersion:
+		problem = fmt.Sprintf("member %d has configuration version %x, newer than ours", info.ServerID, info.ConfigVersion)
+	}
+	return info, problem
+}
+
+// dropLearner forgets a connection; closing says that it is ours to close.
+func (c *Core) dropLearner(l *learner, reason string, closing bool) {
+	for i, other := range c.learners {
+		if other == l {
+			c.learners = append(c.learners[:i], c.learners[i+1:]...)
+			break
+		}
+	}
+	if closing {
+		c.emit(Close{Conn: l.conn, Reason: reason})
+	}
+	if l.stage == learnerServed {
+		c.emit(LearnerGone{Conn: l.conn, SID: l.sid})
+	}
+	// It may connect again and will be counted then. That it accepted our epoch stays true.
+	c.lead.connected.Remove(l.sid)
+	c.lead.newLeader.Remove(l.sid)
+	if c.role == RoleLeaderEstablished {
+		c.checkQuorum(fmt.Sprintf("member %d is gone: %s", l.sid, reason))
+	}
+}
+
+// closeLearners closes every connection to our quorum port.
+func (c *Core) closeLearners(reason string) {
+	for _, l := range c.learners {
+		c.emit(Close{Conn: l.conn, Reason: reason})
+		if l.stage == learnerServed {
+			c.emit(LearnerGone{Conn: l.conn, SID: l.sid})
+		}
+	}
+	c.learners = nil
+}
+
+// tickLearners drops those who are late.
+func (c *Core) tickLearners() {
+	for i := 0; i < len(c.learners); {
+		l := c.learners[i]
+		late := ""
+		switch {
+		case l.stage < learnerServed && c.nowMs >= l.deadlineMs:
+			late = "it did not synchronize within initLimit"
+		case l.stage == learnerServed && c.nowMs-l.heardMs >= c.syncLimitMs():
+			late = "it said nothing for syncLimit"
+		case l.timedZxid != 0 && l.stage >= learnerSynced && c.nowMs >= l.timedUntilMs:
+			late = fmt.Sprintf("it did not acknowledge 0x%x within syncLimit", l.timedZxid)
+		}
+		if late == "" {
+			i++
+			continue
+		}
+		c.dropLearner(l, late, true)
+		if len(c.learners) == 0 {
+			return
+		}
+	}
+}
+
+// Learners returns how many members are connected to this leader.
+func (c *Core) Learners() int {
+	n := 0
+	for _, l := range c.learners {
+		if l.stage > learnerOpened {
+			n++
+		}
+	}
+	return n
+}
+
+// SyncedFollowers returns how many followers a leader serves.
+func (c *Core) SyncedFollowers() int { return c.countLearners(learnerServed, learnerServed) }
+
+// PendingSyncs returns how many followers a leader is synchronizing.
+func (c *Core) PendingSyncs() int { return c.countLearners(learnerInformed, learnerSynced) }
+
+func (c *Core) countLearners(from, to learnerStage) int {
+	n := 0
+	for _, l := range c.learners {
+		if l.stage >= from && l.stage <= to {
+			n++
+		}
+	}
+	return n
+}
