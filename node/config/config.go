@@ -1,0 +1,220 @@
+package config
+
+import (
+	"slices"
+
+	"zoolab/node/quorum"
+)
+
+// Config is a validated configuration. Fields have Apache's meaning and default
+// unless their comment says otherwise; the name of the setting stands behind
+// each where the field's name does not show it.
+type Config struct {
+	// File is the path of zoo.cfg; "" for Default.
+	File string
+	// MyID is this server's id in Membership, -1 < MyID; 0 when the server stands
+	// alone, as Apache reports it.
+	MyID int64
+	// Role is this server's role by its server.N line, Participant when it stands
+	// alone.
+	Role Role
+	// Distributed tells an ensemble's member from a server that stands alone. A
+	// single server.N line makes a lone server, unless standaloneEnabled=false.
+	Distributed bool
+	// Membership has the server.N, group.N and weight.N lines. It is kept for a
+	// lone server with one server.N line too, but not used.
+	Membership Membership
+	// Properties has the settings without a field below: known ones whose
+	// meaning belongs to one package (ssl.*, authProvider.*, metricsProvider.*),
+	// and unknown ones. Keys carry the prefix "zookeeper.".
+	Properties map[string]string
+
+	Clients  Clients
+	Ensemble Ensemble
+	Storage  Storage
+	Admin    Admin
+
+	TickTimeMs           int
+	MinSessionTimeoutMs  int // Invariant: 0 <= Min <= Max
+	MaxSessionTimeoutMs  int
+	JuteMaxBufferBytes   int // largest request or znode: jute.maxbuffer
+	JuteExtraSizeBytes   int // what a txn may be larger: jute.maxbuffer.extrasize
+	ExtendedTypesEnabled bool
+	ReconfigEnabled      bool
+	ReadOnlyModeEnabled  bool     // readonlymode.enabled
+	DigestEnabled        bool     // digest.enabled: compare tree digests with other members
+	SkipACL              bool     // skipACL
+	EnforceQuota         bool     // enforceQuota
+	SuperDigest          string   // DigestAuthenticationProvider.superDigest; "" for none
+	FourLetterWords      []string // 4lw.commands.whitelist, sorted; ask FourLetterAllowed
+}
+
+// Clients has what concerns client connections.
+type Clients struct {
+	// Addr is where plain clients connect; port 0 when no such port is open. An
+	// empty host means all addresses.
+	Addr HostPort
+	// SecureAddr is the same for TLS clients.
+	SecureAddr                  HostPort
+	ListenBacklog               int // clientPortListenBacklog; -1 for the system's default
+	MaxPerAddress               int // maxClientCnxns; <= 0 for no limit
+	MaxTotal                    int // maxCnxns; <= 0 for no limit
+	GlobalOutstandingLimit      int
+	RequestThrottleMaxRequests  int // request_throttle_max_requests; 0 for no throttle
+	RequestThrottleStallMs      int // request_throttle_stall_time
+	ConnectionThrottleTokens    int // connection_throttle_tokens; 0 for no throttle
+	ConnectionThrottleFillMs    int // connection_throttle_fill_time
+	ConnectionThrottleFillCount int // connection_throttle_fill_count
+	SessionlessTimeoutMs        int // nio.sessionlessCnxnTimeout: connections without a session
+	KeepAlive                   bool
+	LocalSessionsEnabled        bool
+	LocalSessionsUpgrading      bool
+	SessionRequireSASL          bool // sessionRequireClientSASLAuth
+	PortUnification             bool // client.portUnification: TLS and plain on one port
+	RequestThrottleDropStale    bool // request_throttle_drop_stale
+}
+
+// Ensemble has what concerns the other members.
+type Ensemble struct {
+	InitLimitTicks                int
+	SyncLimitTicks                int
+	ConnectToLearnerMasterTicks   int // connectToLearnerMasterLimit; initLimit where not set
+	StandaloneEnabled             bool
+	LeaderServes                  bool // leaderServes: the leader takes clients
+	MaxConcurrentDiffSyncs        int  // leader.maxConcurrentDiffSyncs
+	MaxConcurrentSnapSyncs        int  // leader.maxConcurrentSnapSyncs
+	ObserverMasterPort            int  // observerMasterPort; 0 for none
+	ObserverSyncEnabled           bool // syncEnabled: observers write logs and snapshots
+	ListenOnAllIPs                bool // quorumListenOnAllIPs
+	CnxTimeoutMs                  int  // cnxTimeout: opening an election connection
+	QuorumCnxnTimeoutMs           int  // quorumCnxnTimeoutMs; -1 for syncLimit ticks
+	ElectionPortBindRetries       int  // electionPortBindRetry; 0 for no end
+	MinNotificationMs             int  // fastleader.minNotificationInterval
+	MaxNotificationMs             int  // fastleader.maxNotificationInterval
+	MaxTimeToWaitForEpochMs       int  // leader.maxTimeToWaitForEpoch; -1 for initLimit ticks
+	KeepAlive                     bool // tcpKeepAlive
+	MultiAddressEnabled           bool // multiAddress.enabled: several addresses a server
+	MultiAddressReachabilityCheck bool // multiAddress.reachabilityCheckEnabled
+	MultiAddressReachabilityMs    int  // multiAddress.reachabilityCheckTimeoutMs
+	SSLQuorum                     bool // sslQuorum: TLS between members
+	PortUnification               bool // portUnification: TLS and plain between members
+	SSLReloadCertFiles            bool // sslQuorumReloadCertFiles
+	SASL                          bool // quorum.auth.enableSasl
+	SASLServerRequired            bool // quorum.auth.serverRequireSasl
+	SASLLearnerRequired           bool // quorum.auth.learnerRequireSasl
+}
+
+// Storage has what concerns the disk.
+type Storage struct {
+	DataDir              string // snapshots, epochs, myid; version-2 is below it
+	DataLogDir           string // txn logs; the same as DataDir where not set
+	SnapCount            int    // Invariant: >= 2
+	CommitLogCount       int    // committed proposals kept in memory; Invariant: >= 500
+	SnapshotSizeFactor   float64
+	PreAllocSizeBytes    int64 // preAllocSize, which is in KiB in zoo.cfg
+	SnapSizeLimitBytes   int64 // snapSizeLimitInKb; <= 0 for no limit
+	TxnLogSizeLimitBytes int64 // txnLogSizeLimitInKb; <= 0 for no limit
+	SnapRetainCount      int   // autopurge.snapRetainCount; Invariant: >= 3
+	PurgeIntervalHours   int   // autopurge.purgeInterval; <= 0 for never
+	ForceSync            bool
+	FsyncWarningMs       int64 // fsync.warningthresholdms
+	SnapshotTrustEmpty   bool  // snapshot.trust.empty
+	SnapshotCompression  string
+	MaxBatchSize         int   // maxBatchSize: txns a group commit
+	FlushDelayMs         int64 // flushDelay; 0 for none
+	MaxWriteQueuePollMs  int64 // maxWriteQueuePollTime; -1 for a third of flushDelay
+	DataDirAutoCreate    bool  // datadir.autocreate
+	DatabaseAutoCreate   bool  // db.autocreate: an empty data directory may vote
+}
+
+// Admin has what concerns the HTTP commands and the metrics exporter.
+type Admin struct {
+	Enabled            bool   // admin.enableServer
+	Addr               string // admin.serverAddress
+	Port               int    // admin.serverPort
+	IdleTimeoutMs      int    // admin.idleTimeout
+	CommandURL         string // admin.commandURL
+	MetricsClassName   string // metricsProvider.className
+	MetricsHost        string // metricsProvider.httpHost
+	MetricsPort        int    // metricsProvider.httpPort
+	MetricsJVMInfo     bool   // metricsProvider.exportJvmInfo
+	PrometheusExporter bool   // the class name is that of Apache's Prometheus exporter
+}
+
+// Default is the configuration of a lone server without a zoo.cfg: data in
+// dataDir, clients on port 2181 of all addresses.
+func Default(dataDir string) *Config {
+	c := defaults()
+	c.Storage.DataDir = dataDir
+	c.Storage.DataLogDir = dataDir
+	c.Clients.Addr = HostPort{Port: 2181}
+	c.deriveTimeouts()
+	return c
+}
+
+// defaults is what zoo.cfg starts from. Session timeouts of -1 stand for "not
+// set" until deriveTimeouts.
+func defaults() *Config {
+	return &Config{
+		Properties: make(map[string]string),
+		Clients: Clients{
+			ListenBacklog: -1, MaxPerAddress: 60, GlobalOutstandingLimit: 1000,
+			RequestThrottleStallMs: 100, RequestThrottleDropStale: true,
+			ConnectionThrottleFillMs: 1, ConnectionThrottleFillCount: 1,
+			SessionlessTimeoutMs: 10_000,
+		},
+		Ensemble: Ensemble{
+			StandaloneEnabled: true, LeaderServes: true, ObserverSyncEnabled: true,
+			MaxConcurrentSnapSyncs: 10, MaxConcurrentDiffSyncs: 100,
+			CnxTimeoutMs: 5000, QuorumCnxnTimeoutMs: -1,
+			ElectionPortBindRetries: 3, MinNotificationMs: 200, MaxNotificationMs: 60_000,
+			MaxTimeToWaitForEpochMs: -1, MultiAddressReachabilityCheck: true,
+			MultiAddressReachabilityMs: 1000,
+		},
+		Storage: Storage{
+			SnapCount: 100_000, CommitLogCount: minCommitLogCount, SnapshotSizeFactor: 0.33,
+			PreAllocSizeBytes: 65536 << 10, SnapSizeLimitBytes: 4194304 << 10,
+			TxnLogSizeLimitBytes: -1 << 10, SnapRetainCount: minSnapRetainCount,
+			ForceSync: true, FsyncWarningMs: 1000, MaxBatchSize: 1000,
+			MaxWriteQueuePollMs: -1, DataDirAutoCreate: true, DatabaseAutoCreate: true,
+		},
+		Admin: Admin{
+			Enabled: true, Addr: "0.0.0.0", Port: 8080, IdleTimeoutMs: 30_000,
+			CommandURL: "/commands", MetricsHost: "0.0.0.0", MetricsPort: 7000,
+			MetricsJVMInfo: true,
+		},
+		TickTimeMs: 3000, MinSessionTimeoutMs: -1, MaxSessionTimeoutMs: -1,
+		JuteMaxBufferBytes: 0xfffff, JuteExtraSizeBytes: -1, DigestEnabled: true,
+		FourLetterWords: []string{"srvr"},
+	}
+}
+
+// FourLetterAllowed reports whether word may be answered. srvr always may.
+func (c *Config) FourLetterAllowed(word string) bool {
+	_, found := slices.BinarySearch(c.FourLetterWords, word)
+	if !found {
+		_, found = slices.BinarySearch(c.FourLetterWords, "*")
+	}
+	return found
+}
+
+// Verifier is the quorum rule of the membership, or of a server that stands
+// alone. Load has made sure that there is one.
+func (c *Config) Verifier() quorum.Verifier {
+	if !c.Distributed {
+		alone, err := quorum.NewMajority([]int64{c.MyID}, 0)
+		if err != nil {
+			panic("config: no quorum rule for one server: " + err.Error())
+		}
+		return alone
+	}
+	verifier, err := c.Membership.Verifier()
+	if err != nil {
+		panic("config: a membership that was not validated: " + err.Error())
+	}
+	return verifier
+}
+
+// MembershipText is the configuration as it goes into NEWLEADER packets,
+// election notifications and the znode /zookeeper/config.
+func (c *Config) MembershipText() string { return c.Membership.Text() }

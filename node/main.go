@@ -1,0 +1,50 @@
+// Command node is the server and its tools: see usage.
+//
+// It is the composition root: nothing imports it.
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+const usage = `node is a ZooKeeper server.
+
+  node serve [zoo.cfg]        run a server; without a file a standalone one on port 2181
+                              with its data in ./data
+  node status [-q] [ADDRESS | zoo.cfg]
+                              ask a server for its role (127.0.0.1:2181 without an address);
+                              exit code 0 when it serves
+  node cli [-server host:port[,host:port...][/chroot]] [COMMAND ARGUMENT...]
+                              run one command, or a shell without one
+  node version                print the version
+`
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// commands are the subcommands. Each returns the exit code: 0 done, 1 failed, 2 wrong
+// arguments or configuration.
+var commands = map[string]func(args []string) int{
+	"cli":     runCLI,
+	"serve":   serve,
+	"status":  status,
+	"version": version,
+}
+
+func run(args []string) int {
+	if len(args) == 0 {
+		fmt.Fprint(os.Stderr, usage)
+		return 2
+	}
+	switch args[0] {
+	case "help", "-h", "-help", "--help":
+		fmt.Print(usage)
+		return 0
+	}
+	command, ok := commands[args[0]]
+	if !ok {
+		fmt.Fprintf(os.Stderr, "node: there is no command %q\n\n%s", args[0], usage)
+		return 2
+	}
+	return command(args[1:])
+}

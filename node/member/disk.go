@@ -1,0 +1,219 @@
+package member
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"zoolab/node/replica"
+	"zoolab/node/storage"
+	"zoolab/node/tree"
+	"zoolab/node/zab"
+)
+
+// disk carries out disk effects in their order, on one goroutine. Whatever appends have
+// collected while the last sync ran are made durable by one more: group commit.
+type disk struct {
+	m *Member
+
+	// Owned by the event loop.
+	fresh      []replica.Effect
+	freshBytes int
+
+	mu           sync.Mutex
+	wake         sync.Cond
+	pending      []replica.Effect
+	pendingBytes int
+	stopped      bool
+
+	maxPendingBytes int // the constant, less in tests
+
+	snapshots sync.WaitGroup
+	saving    atomic.Bool // a snapshot is being written
+}
+
+func (d *disk) init(m *Member) {
+	d.m = m
+	d.maxPendingBytes = maxPendingBytes
+	d.wake.L = &d.mu
+}
+
+// maxPendingBytes is how much log may wait for the disk. Commits don't wait for this
+// member's disk while others are quick enough, so one that hangs would cost all memory.
+const maxPendingBytes = 1 << 30
+
+func (d *disk) queue(e replica.Effect) {
+	d.fresh = append(d.fresh, e)
+	if a, ok := e.(zab.Append); ok {
+		d.freshBytes += len(a.Payload)
+	}
+}
+
+func (d *disk) flush() {
+	if len(d.fresh) == 0 {
+		return
+	}
+	d.mu.Lock()
+	d.pending = append(d.pending, d.fresh...)
+	d.pendingBytes += d.freshBytes
+	pendingBytes := d.pendingBytes
+	d.mu.Unlock()
+	d.wake.Signal()
+	clear(d.fresh)
+	d.fresh, d.freshBytes = d.fresh[:0], 0
+	if pendingBytes > d.maxPendingBytes {
+		d.m.fail(fmt.Errorf("the disk of %s hangs or is too slow for the load: %d bytes of log wait for it",
+			d.m.cfg.Storage.DataLogDir, pendingBytes))
+	}
+}
+
+// stop ends run after what is queued.
+func (d *disk) stop() {
+	d.mu.Lock()
+	d.stopped = true
+	d.mu.Unlock()
+	d.wake.Signal()
+}
+
+func (d *disk) run() {
+	defer d.snapshots.Wait()
+	defer d.m.logPanic("disk")
+	var batch []replica.Effect
+	for {
+		d.mu.Lock()
+		for len(d.pending) == 0 && !d.stopped {
+			d.wake.Wait()
+		}
+		clear(batch)
+		batch, d.pending, d.pendingBytes = d.pending, batch[:0], 0
+		d.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		if err := d.carryOut(batch); err != nil {
+			d.m.fail(err)
+			return
+		}
+	}
+}
+
+// carryOut makes a batch durable and says so. Appends are synced together, before the
+// next effect that must come after them and at the end.
+func (d *disk) carryOut(batch []replica.Effect) error {
+	s := d.m.storage
+	var seq uint64
+	for _, e := range batch {
+		if a, ok := e.(zab.Append); ok {
+			if err := s.Append(a.Zxid, a.Payload); err != nil {
+				return err
+			}
+			seq = a.Seq
+			continue
+		}
+		if err := s.Sync(); err != nil {
+			return err
+		}
+		done, err := d.other(e)
+		if err != nil {
+			return err
+		}
+		seq = max(seq, done)
+	}
+	if err := s.Sync(); err != nil {
+		return err
+	}
+	if seq > 0 {
+		d.m.postCore(zab.DiskDone{Seq: seq})
+	}
+	return nil
+}
+
+// other carries out everything but an append and returns the effect's Seq, 0 for one without.
+func (d *disk) other(e replica.Effect) (seq uint64, err error) {
+	s := d.m.storage
+	switch e := e.(type) {
+	case zab.SaveAcceptedEpoch:
+		return e.Seq, s.SetAcceptedEpoch(e.Epoch)
+	case zab.SaveCurrentEpoch:
+		return e.Seq, s.SetCurrentEpoch(e.Epoch)
+	case zab.Truncate:
+		if err := s.Truncate(e.Zxid); err != nil {
+			return 0, d.explain(err)
+		}
+		t, _, loaded, err := loadTree(s, 0)
+		if err == nil && loaded.LastZxid > e.Zxid {
+			err = fmt.Errorf("the log ends at %s after it was truncated to %s", hex(loaded.LastZxid), hex(e.Zxid))
+		}
+		if err != nil {
+			return 0, err
+		}
+		d.m.post(replica.TreeRestored{Tree: t})
+		return e.Seq, nil
+	case replica.InstallSnapshot:
+		defer e.View.Close()
+		d.m.log.Info("installing the leader's snapshot", "zxid", hex(e.Zxid))
+		return e.Seq, s.InstallSnapshot(e.View)
+	case replica.TakeSnapshot:
+		return 0, d.takeSnapshot(e.View)
+	case zab.ReadHistory:
+		h, err := s.ReadLog(e.After, e.MaxBytes)
+		if err != nil {
+			return 0, err
+		}
+		read := zab.HistoryRead{Conn: e.Conn, Found: h.Found, Complete: h.Complete}
+		for _, entry := range h.Entries {
+			read.Entries = append(read.Entries, zab.Entry{Zxid: entry.Zxid, Payload: entry.Payload})
+		}
+		d.m.postCore(read)
+		return 0, nil
+	}
+	panic(fmt.Sprintf("disk: no effect has type %T", e))
+}
+
+// explain adds to a failed truncation what only a person can do. Nothing was changed on
+// the disk, and the leader will ask again. To forget the data here and be sent all of it
+// would be the way out, but not one to take unasked: until that is done, what this member
+// has acknowledged is safe on one member less.
+func (d *disk) explain(err error) error {
+	if !errors.Is(err, storage.ErrNotInHistory) {
+		return err
+	}
+	return fmt.Errorf("the leader's history lacks transactions that this member has in a snapshot or an old log, "+
+		"so it can't go back to where the two part: %w. If the other members form a quorum and have what they should, "+
+		"move version-2 below %s and %s away and start this member again: it is sent a copy", err,
+		d.m.cfg.Storage.DataDir, d.m.cfg.Storage.DataLogDir)
+}
+
+// takeSnapshot writes a snapshot beside the running log. One at a time: if the last one
+// is still being written the disk is slower than the load, and a second would not help.
+func (d *disk) takeSnapshot(view *tree.View) error {
+	if !d.saving.CompareAndSwap(false, true) {
+		view.Close()
+		d.m.log.Warn("skipped a snapshot: the one before is still being written")
+		return nil
+	}
+	job, err := d.m.storage.NewSnapshot(view)
+	if err != nil {
+		view.Close()
+		return err
+	}
+	d.snapshots.Go(func() {
+		defer d.saving.Store(false)
+		defer view.Close()
+		began := time.Now()
+		path, err := job.Write()
+		switch {
+		case errors.Is(err, storage.ErrSuperseded):
+			d.m.log.Info("gave a snapshot up, since the leader replaced what it holds")
+		case err != nil:
+			// The log still has everything, so nothing is lost; a disk that is full will stop
+			// the log, and with it the member, soon enough.
+			d.m.log.Error("could not write a snapshot; the next one is tried later", "err", err)
+		default:
+			d.m.log.Info("took a snapshot", "file", path, "took", time.Since(began).Round(time.Millisecond))
+		}
+	})
+	return nil
+}

@@ -1,0 +1,122 @@
+package member
+
+import (
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"zoolab/node/config"
+	"zoolab/node/vfs"
+	"zoolab/node/zab"
+	"zoolab/zk/jute"
+)
+
+var discard = slog.New(slog.DiscardHandler)
+
+// startAll runs the members and waits until all serve.
+func startAll(t *testing.T, cfgs []*config.Config) []*running {
+	t.Helper()
+	var members []*running
+	for _, cfg := range cfgs {
+		members = append(members, start(t, cfg, vfs.OS{}))
+	}
+	for _, m := range members {
+		eventually(t, "the ensemble is formed", m.serves)
+	}
+	return members
+}
+
+func leaderOf(members []*running) int {
+	for i, m := range members {
+		if m.replica.Status().Role == zab.RoleLeaderEstablished {
+			return i
+		}
+	}
+	return -1
+}
+
+// TestLeaderStops: the others have a new leader within a second, nothing acknowledged is
+// lost, and whoever comes back has the same tree.
+func TestLeaderStops(t *testing.T) {
+	cfgs := ensemble(t, 3, "snapCount=50")
+	members := startAll(t, cfgs)
+	c := connect(t, members...)
+	if _, err := create(c, 0, 100); err != nil {
+		t.Fatal(err)
+	}
+	old := leaderOf(members)
+	rest := append(append([]*running(nil), members[:old]...), members[old+1:]...)
+	began := time.Now()
+	members[old].stop()
+	eventually(t, "the others elect a leader", func() bool {
+		return leaderOf(rest) >= 0 && rest[0].serves() && rest[1].serves()
+	})
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("the others needed %v for a new leader", took)
+	}
+	c2 := connect(t, rest...)
+	check(t, c2, 100)
+	if _, err := create(c2, 100, 200); err != nil {
+		t.Fatal(err)
+	}
+	members[old] = start(t, cfgs[old], vfs.OS{})
+	eventually(t, "the old leader has caught up", func() bool {
+		return members[old].serves() && members[old].replica.Tree().LastZxid() >= rest[0].replica.Tree().LastZxid()
+	})
+	check(t, connect(t, members[old]), 200)
+	eventually(t, "all trees are equal", func() bool {
+		a, b, c := members[0].replica.Tree(), members[1].replica.Tree(), members[2].replica.Tree()
+		return a.LastZxid() == b.LastZxid() && b.LastZxid() == c.LastZxid() && a.Digest() == b.Digest() && b.Digest() == c.Digest()
+	})
+	for _, m := range members {
+		if n := m.replica.Tree().DigestMismatches(); n != 0 {
+			t.Errorf("member %d met %d other digests than its own", m.cfg.MyID, n)
+		}
+		m.stop()
+	}
+	// And all that from the disks.
+	members = startAll(t, cfgs)
+	check(t, connect(t, members[0]), 200)
+}
+
+// TestTruncateImpossible: a member whose snapshot holds what the leader's history lacks
+// can't be taken back to the common past. It ends, says what a person can do, and has
+// changed nothing.
+func TestTruncateImpossible(t *testing.T) {
+	cfgs := ensemble(t, 3)
+	keep := func(*jute.LoggedTxn) {}
+	const e1, e2 = int64(1) << 32, int64(2) << 32
+	for i := range 2 {
+		s := seed(t, cfgs[i].Storage.DataDir, 1, keep, e1+1, e1+2)
+		if err := s.SetAcceptedEpoch(2); err != nil {
+			t.Fatal(err)
+		}
+		seed(t, cfgs[i].Storage.DataDir, 2, keep, e2+1)
+	}
+	odd := cfgs[2].Storage.DataDir
+	s := seed(t, odd, 1, keep, e1+1, e1+2, e1+3)
+	tr, _, _, err := loadTree(s, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := tr.View()
+	if err := s.InstallSnapshot(view); err != nil {
+		t.Fatal(err)
+	}
+	view.Close()
+	before := files(t, odd, "")
+	startAll(t, cfgs[:2])
+	for range 2 {
+		m := start(t, cfgs[2], vfs.OS{})
+		if err := m.wait(); err == nil || !strings.Contains(err.Error(), "move version-2 below "+odd) {
+			t.Fatalf("Run ended with: %v", err)
+		}
+	}
+	for _, file := range before {
+		if name := filepath.Base(file); strings.HasPrefix(name, "snapshot.") && len(files(t, odd, name)) != 1 {
+			t.Errorf("%s is gone", file)
+		}
+	}
+}

@@ -1,0 +1,370 @@
+// Package member runs one member of an ensemble, or a standalone server, in a process:
+// the shell around the pure replica.
+//
+// One goroutine, the event loop, steps the replica and hands its effects out: messages
+// to the peer transport, answers to the client transport, disk effects to the disk
+// goroutine, which carries them out in order and reports back through the same inbox
+// by which everything else reaches the loop.
+//
+// A member that can't write its log stops as a whole: Run returns the error and the
+// process must end. A failed assertion ends the process on the spot, whatever goroutine
+// it was in. Nothing is acknowledged by a member that is half alive.
+package member
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"zoolab/node/auth"
+	"zoolab/node/config"
+	"zoolab/node/peer"
+	"zoolab/node/prep"
+	"zoolab/node/quorum"
+	"zoolab/node/replica"
+	"zoolab/node/server"
+	"zoolab/node/storage"
+	"zoolab/node/tree"
+	"zoolab/node/vfs"
+	"zoolab/node/zab"
+	"zoolab/zk/jute"
+)
+
+// Member is a running server.
+type Member struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	started time.Time
+
+	unlock  func() // lets other servers use the data directories
+	storage *storage.Storage
+	replica *replica.Replica
+	peers   *peer.Transport // nil standalone
+	clients *server.Server
+
+	inbox inbox
+	disk  disk
+	// digestDiffers is set once that was logged. Owned by the event loop.
+	digestDiffers bool
+
+	failOnce sync.Once
+	failure  error
+	failed   chan struct{} // closed when failure is set
+}
+
+// Open locks and restores the data and binds the ports. Nothing is served before Run.
+func Open(cfg *config.Config, log *slog.Logger) (*Member, error) { return open(cfg, log, vfs.OS{}) }
+
+func open(cfg *config.Config, log *slog.Logger, fs vfs.FS) (_ *Member, err error) {
+	if err := refuseInsecure(cfg); err != nil {
+		return nil, err
+	}
+	m := &Member{cfg: cfg, log: log, started: time.Now(), failed: make(chan struct{})}
+	m.inbox.init()
+	if m.unlock, err = lockDirs(cfg.Storage.DataDir, cfg.Storage.DataLogDir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			m.unlock()
+		}
+	}()
+	if m.storage, err = openStorage(cfg, log, fs); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			m.shutdownTransports()
+			_ = m.storage.Close()
+		}
+	}()
+	boot, t, replayed, err := m.restore()
+	if err != nil {
+		return nil, err
+	}
+	if err := m.newReplica(boot, t, replayed); err != nil {
+		return nil, err
+	}
+	m.disk.init(m)
+	if err := m.listen(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// refuseInsecure stops a server whose operator asked for protection that it can't give:
+// to run without it would be worse than not to run.
+func refuseInsecure(cfg *config.Config) error {
+	for setting, wanted := range map[string]bool{
+		"sslQuorum":                    cfg.Ensemble.SSLQuorum,
+		"portUnification":              cfg.Ensemble.PortUnification,
+		"quorum.auth.enableSasl":       cfg.Ensemble.SASL,
+		"secureClientPort":             cfg.Clients.SecureAddr.Port != 0,
+		"client.portUnification":       cfg.Clients.PortUnification,
+		"sessionRequireClientSASLAuth": cfg.Clients.SessionRequireSASL,
+	} {
+		if wanted {
+			return fmt.Errorf("%s: %s is set, but this version has neither TLS nor SASL; remove it only if the network is trusted", cfg.File, setting)
+		}
+	}
+	return nil
+}
+
+func openStorage(cfg *config.Config, log *slog.Logger, fs vfs.FS) (*storage.Storage, error) {
+	return storage.Open(storage.Options{
+		FS:                fs,
+		DataDir:           cfg.Storage.DataDir,
+		DataLogDir:        cfg.Storage.DataLogDir,
+		PreAllocSizeBytes: cfg.Storage.PreAllocSizeBytes,
+		NoForceSync:       !cfg.Storage.ForceSync,
+		FsyncWarnMs:       cfg.Storage.FsyncWarningMs,
+		TrustEmpty:        cfg.Storage.SnapshotTrustEmpty,
+		Now:               time.Now,
+		Log:               log,
+	})
+}
+
+func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int) error {
+	var seed [32]byte
+	now := time.Now()
+	seed[0], seed[1] = byte(m.cfg.MyID), byte(m.cfg.MyID>>8)
+	for i := range 8 {
+		seed[8+i] = byte(now.UnixNano() >> (8 * i))
+	}
+	m.log.Info("starting", "sid", m.cfg.MyID, "seed", fmt.Sprintf("%x", seed[:16]), "lastZxid", hex(boot.LastZxid),
+		"acceptedEpoch", boot.AcceptedEpoch, "currentEpoch", boot.CurrentEpoch, "znodes", t.Counts().Znodes)
+	verifier, err := verifier(m.cfg)
+	if err != nil {
+		return err
+	}
+	authenticator := auth.Authenticator{SuperDigest: m.cfg.SuperDigest}
+	m.replica = replica.New(replica.Config{
+		Zab: zab.Config{
+			SID: m.cfg.MyID, Verifier: verifier,
+			TickMs:          int64(m.cfg.TickTimeMs),
+			InitLimitTicks:  int64(max(1, m.cfg.Ensemble.InitLimitTicks)),
+			SyncLimitTicks:  int64(max(1, m.cfg.Ensemble.SyncLimitTicks)),
+			ElectionConfig:  []byte(m.cfg.MembershipText()),
+			ConfigVersion:   m.cfg.Membership.Version,
+			CommitLogCount:  m.cfg.Storage.CommitLogCount,
+			FinalizeWaitMs:  finalizeWaitMs,
+			MaxSyncLogBytes: maxSyncLogBytes,
+		},
+		MinSessionTimeoutMs: int32(m.cfg.MinSessionTimeoutMs),
+		MaxSessionTimeoutMs: int32(m.cfg.MaxSessionTimeoutMs),
+		SnapCount:           m.cfg.Storage.SnapCount,
+		SnapSizeLimitBytes:  m.cfg.Storage.SnapSizeLimitBytes,
+		Replayed:            replayed,
+		Prep:                prep.Options{ExtendedTypes: m.cfg.ExtendedTypesEnabled},
+		Authenticate:        authenticator.Authenticate,
+		Rand:                rand.New(rand.NewChaCha8(seed)),
+	}, boot, t, m.now())
+	return nil
+}
+
+const (
+	finalizeWaitMs = 200
+	// maxSyncLogBytes is how much log a learner is sent before a snapshot is the better way.
+	maxSyncLogBytes = 64 << 20
+)
+
+// verifier returns the quorum rule; a standalone server is a quorum of itself.
+func verifier(cfg *config.Config) (quorum.Verifier, error) {
+	if cfg.Distributed {
+		return cfg.Membership.Verifier()
+	}
+	return quorum.NewMajority([]int64{cfg.MyID}, 0)
+}
+
+func (m *Member) listen() error {
+	var err error
+	if m.cfg.Distributed {
+		if m.peers, err = peer.Listen(m.peerConfig(), peer.Hooks{Post: m.postCore, ReadSnapshot: m.readSnapshot}, m.log); err != nil {
+			return err
+		}
+	}
+	c := m.cfg.Clients
+	m.clients, err = server.Listen(server.Config{
+		Address:                c.Addr.String(),
+		MaxFrameBytes:          m.cfg.JuteMaxBufferBytes,
+		MaxConnsPerIP:          c.MaxPerAddress,
+		MaxConns:               c.MaxTotal,
+		GlobalOutstandingLimit: c.GlobalOutstandingLimit,
+		SessionlessTimeout:     time.Duration(c.SessionlessTimeoutMs) * time.Millisecond,
+	}, server.Hooks{Replica: m.replica, Submit: m.post, FourLetterWord: m.fourLetterWord}, m.log)
+	return err
+}
+
+func (m *Member) peerConfig() peer.Config {
+	members := make(map[int64]peer.Address)
+	for _, s := range m.cfg.Membership.Servers {
+		a := s.Addrs[0]
+		members[s.ID] = peer.Address{
+			Quorum:   config.HostPort{Host: a.Host, Port: a.QuorumPort}.String(),
+			Election: config.HostPort{Host: a.Host, Port: a.ElectionPort}.String(),
+		}
+	}
+	syncLimit := time.Duration(m.cfg.Ensemble.SyncLimitTicks*m.cfg.TickTimeMs) * time.Millisecond
+	return peer.Config{
+		SID: m.cfg.MyID, Members: members,
+		ListenOnAllIPs: m.cfg.Ensemble.ListenOnAllIPs,
+		DialTimeout:    time.Duration(m.cfg.Ensemble.CnxTimeoutMs) * time.Millisecond,
+		StallTimeout:   syncLimit,
+		MaxFieldBytes:  m.cfg.JuteMaxBufferBytes + m.cfg.JuteExtraSizeBytes,
+		MaxQueuedBytes: 256 << 20,
+	}
+}
+
+// readSnapshot reads a tree that a leader sends; the replica finishes it.
+func (m *Member) readSnapshot(r *bufio.Reader) (any, error) {
+	b := tree.NewBuilder()
+	if err := storage.ReadSnapshotStream(r, b, m.cfg.JuteMaxBufferBytes+m.cfg.JuteExtraSizeBytes); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Addr returns the address of the client port.
+func (m *Member) Addr() string { return m.clients.Addr().String() }
+
+// Run serves until the context ends, then shuts down cleanly and returns nil, or until
+// something fails that a member can't live with.
+func (m *Member) Run(ctx context.Context) error {
+	diskDone := make(chan struct{})
+	go func() {
+		defer close(diskDone)
+		m.disk.run()
+	}()
+	purging, stopPurging := context.WithCancel(ctx)
+	purged := make(chan struct{})
+	go func() {
+		defer close(purged)
+		m.autopurge(purging)
+	}()
+	m.clients.Serve()
+	m.loop(ctx)
+	stopPurging()
+	m.shutdownTransports()
+	m.disk.stop()
+	<-diskDone
+	<-purged
+	err := m.storage.Close()
+	m.unlock()
+	select {
+	case <-m.failed:
+		return m.failure
+	default:
+		return err
+	}
+}
+
+func (m *Member) shutdownTransports() {
+	if m.clients != nil {
+		m.clients.Shutdown()
+	}
+	if m.peers != nil {
+		m.peers.Shutdown()
+	}
+}
+
+// fail ends the member.
+func (m *Member) fail(err error) {
+	m.failOnce.Do(func() {
+		m.failure = err
+		close(m.failed)
+	})
+}
+
+func (m *Member) now() replica.Now {
+	t := time.Now()
+	// The monotonic reading of started makes the difference immune to clock changes.
+	return replica.Now{MonoMs: t.Sub(m.started).Milliseconds(), WallMs: t.UnixMilli()}
+}
+
+// autopurge removes snapshots and logs that are no longer needed, every few hours.
+func (m *Member) autopurge(ctx context.Context) {
+	hours := m.cfg.Storage.PurgeIntervalHours
+	if hours <= 0 {
+		return
+	}
+	every := time.NewTicker(time.Duration(hours) * time.Hour)
+	defer every.Stop()
+	for {
+		removed, err := m.storage.Purge(m.cfg.Storage.SnapRetainCount)
+		if err != nil {
+			m.log.Error("could not purge old snapshots and logs; they take space until the next try", "err", err)
+		}
+		if len(removed) > 0 {
+			m.log.Info("purged old snapshots and logs", "files", len(removed), "oldest", filepath.Base(removed[0]))
+		}
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// restore loads snapshot and log from the disk.
+func (m *Member) restore() (_ zab.Boot, _ *tree.Tree, replayed int, err error) {
+	began := time.Now()
+	t, recent, loaded, err := loadTree(m.storage, m.cfg.Storage.CommitLogCount)
+	if err != nil {
+		return zab.Boot{}, nil, 0, fmt.Errorf("restore from %s: %w", m.cfg.Storage.DataDir, err)
+	}
+	accepted, current, err := m.storage.Epochs()
+	if err != nil {
+		return zab.Boot{}, nil, 0, err
+	}
+	m.log.Info("restored", "znodes", t.Counts().Znodes, "lastZxid", hex(loaded.LastZxid), "replayed", loaded.Replayed,
+		"took", time.Since(began).Round(time.Millisecond))
+	boot := zab.Boot{AcceptedEpoch: accepted, CurrentEpoch: current, LastZxid: loaded.LastZxid, Recent: recent}
+	return boot, t, loaded.Replayed, nil
+}
+
+// loadTree restores a tree and the newest transactions of the log.
+func loadTree(s *storage.Storage, keep int) (t *tree.Tree, recent []zab.Entry, loaded storage.Loaded, err error) {
+	var b *tree.Builder
+	loaded, err = s.Load(
+		func() storage.SnapshotSink { b = tree.NewBuilder(); return b },
+		func(zxid int64, payload []byte) error {
+			if t == nil {
+				t = b.Tree()
+			}
+			var txn jute.LoggedTxn
+			if err := jute.Unmarshal(payload, &txn); err != nil {
+				return err
+			}
+			if err := tree.Validate(&txn); err != nil {
+				return err
+			}
+			t.Apply(&txn)
+			if len(recent) >= 2*keep {
+				recent = append(recent[:0], recent[len(recent)-keep:]...)
+			}
+			recent = append(recent, zab.Entry{Zxid: zxid, Payload: payload})
+			return nil
+		})
+	if err != nil {
+		return nil, nil, loaded, err
+	}
+	if t == nil {
+		t = b.Tree()
+	}
+	if loaded.Empty {
+		// From now on a missing snapshot proves a loss, and the next start can tell.
+		view := t.View()
+		defer view.Close()
+		if _, err := s.SaveSnapshot(view); err != nil {
+			return nil, nil, loaded, err
+		}
+	}
+	return t, recent[max(0, len(recent)-keep):], loaded, nil
+}
+
+func hex(zxid int64) string { return fmt.Sprintf("0x%x", zxid) }

@@ -1,0 +1,233 @@
+// Package peer is the transport between the members: the election port, with one
+// connection for each pair of members, and the quorum port, to which learners connect.
+//
+// It carries out the network effects of package zab and turns what arrives into zab's
+// inputs. It decides nothing: who is right is the core's business. What it does keep
+// is order (everything on one quorum connection arrives in the order in which it was
+// sent, or not at all) and bounds (frames, queues and the time a write may take).
+//
+// # Concurrency
+//
+// The sending methods belong to the event loop's goroutine and never block; Flush
+// hands what they queued to the writers. Each connection has a goroutine that reads
+// and one that writes. Post is called from any of them.
+package peer
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"zoolab/node/zab"
+)
+
+// Address is where a member listens for its peers, as host:port.
+type Address struct {
+	Quorum   string
+	Election string
+}
+
+// Config describes this member and its peers.
+type Config struct {
+	SID     int64
+	Members map[int64]Address // voters and observers, this member included
+	// ListenOnAllIPs binds both ports on every address instead of the configured one.
+	ListenOnAllIPs bool
+	DialTimeout    time.Duration
+	// StallTimeout is how long a peer may leave what was sent to it unacknowledged, or a
+	// write blocked, before its connection is given up.
+	StallTimeout time.Duration
+	// MaxFieldBytes bounds a buffer in a packet (jute.maxbuffer and room for headers).
+	MaxFieldBytes int
+	// MaxQueuedBytes bounds what waits for one connection; a learner further behind is cut off.
+	MaxQueuedBytes int
+}
+
+// Hooks are what the transport needs from the member.
+type Hooks struct {
+	// Post takes inputs, in order, and may be called from any goroutine.
+	Post func(...zab.Input)
+	// ReadSnapshot reads the stream that follows a SNAP packet, and checks it.
+	ReadSnapshot func(*bufio.Reader) (handle any, err error)
+}
+
+// Transport is a member's end of all its connections to other members.
+type Transport struct {
+	cfg   Config
+	hooks Hooks
+	log   *slog.Logger
+
+	ctx       context.Context // ends with Shutdown
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
+	listeners []net.Listener
+
+	election map[int64]*electionPeer // constant after Listen
+
+	mu       sync.Mutex
+	quorum   map[zab.ConnID]*quorumConn
+	lastID   zab.ConnID            // even numbers, for connections that learners open
+	accepted map[net.Conn]struct{} // election connections whose first message is awaited
+	hellos   []net.Conn            // connections to either port whose first message is awaited, oldest first
+
+	unflushed []*quorumConn // owned by the event loop
+}
+
+// Listen binds both ports and starts accepting.
+func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Transport, error) {
+	own, ok := cfg.Members[cfg.SID]
+	if !ok {
+		return nil, fmt.Errorf("member %d is not in the configuration", cfg.SID)
+	}
+	t := &Transport{
+		cfg: cfg, hooks: hooks, log: log,
+		election: make(map[int64]*electionPeer),
+		quorum:   make(map[zab.ConnID]*quorumConn),
+		accepted: make(map[net.Conn]struct{}),
+	}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	for sid, address := range cfg.Members {
+		if sid != cfg.SID {
+			t.election[sid] = &electionPeer{t: t, sid: sid, address: address.Election, nudge: make(chan struct{}, 1)}
+		}
+	}
+	for _, port := range []struct {
+		name, address string
+		serve         func(net.Conn)
+	}{
+		{"quorum", own.Quorum, t.acceptLearner},
+		{"election", own.Election, t.acceptElection},
+	} {
+		l, err := t.bind(port.address)
+		if err != nil {
+			t.Shutdown()
+			return nil, fmt.Errorf("%s port of member %d: %w", port.name, cfg.SID, err)
+		}
+		t.listeners = append(t.listeners, l)
+		t.running.Go(func() { t.accept(l, port.name, port.serve) })
+	}
+	return t, nil
+}
+
+func (t *Transport) bind(address string) (net.Listener, error) {
+	if t.cfg.ListenOnAllIPs {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		address = net.JoinHostPort("", port)
+	}
+	return net.Listen("tcp", address)
+}
+
+func (t *Transport) accept(l net.Listener, port string, serve func(net.Conn)) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			// Out of descriptors, most likely: those who hold connections go on, newcomers wait.
+			t.log.Error("can't accept a connection of a peer", "port", port, "err", err)
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-t.ctx.Done():
+				return
+			}
+			continue
+		}
+		t.tune(c)
+		serve(c)
+	}
+}
+
+// tune makes a connection quick, and makes the kernel give it up when a peer that was
+// cut off leaves data unacknowledged: otherwise the retransmission timer, which doubles,
+// would go on for minutes after a partition has healed.
+func (t *Transport) tune(c net.Conn) {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	_ = tcp.SetNoDelay(true)
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(t.cfg.StallTimeout.Milliseconds()))
+	})
+}
+
+func (t *Transport) dial(address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: t.cfg.DialTimeout}
+	c, err := d.DialContext(t.ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	t.tune(c)
+	return c, nil
+}
+
+// maxHellos bounds the connections that have not yet proved to be a peer's. Real peers
+// prove it at once, so it is the oldest that must make room: strangers who say nothing
+// can't keep a member out.
+const maxHellos = 256
+
+// errMadeRoom is why such a connection ended.
+var errMadeRoom = errors.New("it did not say who it is before others needed its place")
+
+// whyHelloEnded tells the end that startHello brought about from other ends.
+func (t *Transport) whyHelloEnded(err error) error {
+	if errors.Is(err, net.ErrClosed) && t.ctx.Err() == nil {
+		return errMadeRoom
+	}
+	return err
+}
+
+// startHello puts a connection among those that have to prove to be a peer's.
+func (t *Transport) startHello(c net.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.hellos) >= maxHellos {
+		_ = t.hellos[0].Close() // its reader reports the end
+		t.hellos = slices.Delete(t.hellos, 0, 1)
+	}
+	t.hellos = append(t.hellos, c)
+}
+
+func (t *Transport) endHello(c net.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := slices.Index(t.hellos, c); i >= 0 {
+		t.hellos = slices.Delete(t.hellos, i, i+1)
+	}
+}
+
+// Shutdown closes both ports and every connection, and waits for their goroutines.
+func (t *Transport) Shutdown() {
+	t.cancel()
+	for _, l := range t.listeners {
+		_ = l.Close()
+	}
+	t.mu.Lock()
+	for _, q := range t.quorum {
+		q.abort()
+	}
+	for c := range t.accepted {
+		_ = c.Close()
+	}
+	t.mu.Unlock()
+	for _, p := range t.election {
+		p.shutdown()
+	}
+	t.running.Wait()
+}

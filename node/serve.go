@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"zoolab/node/config"
+	"zoolab/node/member"
+)
+
+// serve runs a server until SIGTERM or SIGINT.
+func serve(args []string) int {
+	if len(args) > 1 {
+		fmt.Fprintf(os.Stderr, "node serve takes at most one configuration file, not %d arguments\n", len(args))
+		return 2
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: logLevel()}))
+	cfg, ok := configuration(args, log)
+	if !ok {
+		return 2
+	}
+	m, err := member.Open(cfg, log)
+	if err != nil {
+		log.Error("can't start", "err", err)
+		return 1
+	}
+	log.Info("listening for clients", "address", m.Addr())
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := m.Run(ctx); err != nil {
+		log.Error("the server ends, since it can't go on safely", "err", err)
+		return 1
+	}
+	log.Info("stopped")
+	return 0
+}
+
+// configuration loads the file, or gives the defaults without one.
+func configuration(args []string, log *slog.Logger) (*config.Config, bool) {
+	if len(args) == 0 {
+		return config.Default("data"), true
+	}
+	cfg, warnings, err := config.Load(args[0], os.Getenv("ZOO_MY_ID"))
+	for _, w := range warnings {
+		log.Warn("configuration", "warning", w.String())
+	}
+	var several config.Errors
+	switch {
+	case errors.As(err, &several):
+		for _, e := range several {
+			fmt.Fprintln(os.Stderr, e)
+		}
+	case err != nil:
+		fmt.Fprintln(os.Stderr, err)
+	}
+	return cfg, err == nil
+}
+
+// logLevel is info unless ZOO_LOG_LEVEL says debug, info, warn or error.
+func logLevel() slog.Level {
+	var level slog.Level
+	if text := os.Getenv("ZOO_LOG_LEVEL"); text != "" {
+		if err := level.UnmarshalText([]byte(text)); err != nil {
+			fmt.Fprintf(os.Stderr, "ZOO_LOG_LEVEL %q is none of debug, info, warn, error; using info\n", text)
+		}
+	}
+	return level
+}

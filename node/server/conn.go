@@ -1,0 +1,530 @@
+package server
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"zoolab/node/replica"
+	"zoolab/zk/jute"
+)
+
+const (
+	readBufferBytes = 4 << 10
+	// maxConnectBytes bounds the first frame: a ConnectRequest has some 45 bytes, so that
+	// nobody without a session can make the server wait for a megabyte.
+	maxConnectBytes = 1 << 10
+	// maxUnsentBytes is how much may wait for a client that does not read. It leaves room
+	// for answers of several megabytes, each of which is at most a frame.
+	maxUnsentBytes = 16 << 20
+	// highUnsentBytes is how much of its own answers the reading goroutine lets wait
+	// before it stops to write them, or to let somebody else do so.
+	highUnsentBytes = 256 << 10
+	// closeTimeout is how long a client has to take what is sent before its connection is closed.
+	closeTimeout = 5 * time.Second
+	// maxConnOutstanding bounds the requests of one client that wait for their outcome.
+	maxConnOutstanding = 1000
+	// keepBytes is the largest buffer that a connection keeps between answers.
+	keepBytes = 32 << 10
+)
+
+// conn is a client's connection. It implements replica.Client.
+type conn struct {
+	s       *Server
+	net     net.Conn
+	ip      string
+	replica *replica.Conn
+	since   time.Time
+
+	// Owned by the reading goroutine. The event loop looks at serving in Reply, which it
+	// never calls while the reader serves: the two take turns (replica.Conn.MayServe).
+	serving     bool
+	scratch     []byte // body of a request that is answered at once
+	deadlineSet time.Time
+	servedBytes int // what waited for the client after the last answer that was served
+
+	mu       sync.Mutex
+	turn     sync.Cond // the reader waits here: signalled when a field below allows it to go on
+	out      []byte    // answers and events not yet given to a writer
+	writing  bool      // somebody writes: it will take what is in out, too
+	attached bool      // the first frame was answered
+	// Invariant: closing or dead implies len(inFlight) == 0, for nothing submitted before
+	// is answered any more. Otherwise a reader could wait for room that only it can make.
+	closing bool // close once out is written
+	dead    bool // the connection is closed
+	marked  bool // in Server.unflushed
+	// inFlight is when each request arrived that waits for its outcome, oldest first. The
+	// throttle counts as many.
+	inFlight []time.Time
+	reason   string // why the server closed the connection
+
+	received, sent atomic.Int64
+	lastOp         atomic.Int32
+	lastXid        atomic.Int32
+	lastZxid       atomic.Int64
+}
+
+// ConnInfo describes a connection for the cons and stat words.
+type ConnInfo struct {
+	Remote         string
+	Queued         int
+	Received, Sent int64
+	SessionID      int64
+	TimeoutMs      int32
+	Since          time.Time
+	LastXid        int32
+	LastOp         jute.OpCode
+	LastZxid       int64
+}
+
+func (c *conn) info() ConnInfo {
+	id, timeoutMs := c.replica.Session()
+	return ConnInfo{
+		Remote: c.net.RemoteAddr().String(), Queued: c.replica.Waiting(),
+		Received: c.received.Load(), Sent: c.sent.Load(), SessionID: id, TimeoutMs: timeoutMs, Since: c.since,
+		LastXid: c.lastXid.Load(), LastOp: jute.OpCode(c.lastOp.Load()), LastZxid: c.lastZxid.Load(),
+	}
+}
+
+var (
+	errFrame = errors.New("a frame's length is out of bounds")
+	// errNoRequest marks a connection that ended, or waited too long, with part of a
+	// first frame: something else than a client.
+	errNoRequest = errors.New("no whole connect request came")
+	// errEnding ends the reader of a connection that is being closed anyway.
+	errEnding = errors.New("the connection is being closed")
+)
+
+// serve runs a connection from its first byte to its end.
+func (s *Server) serve(nc net.Conn, ip string) {
+	c := &conn{s: s, net: nc, ip: ip, since: time.Now()}
+	c.turn.L = &c.mu
+	c.replica = replica.NewConn(c, jute.ID{Scheme: "ip", ID: ip})
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	closed := s.closed
+	s.mu.Unlock()
+	defer s.leave(c)
+	if closed {
+		_ = nc.Close()
+		return
+	}
+	_ = nc.SetReadDeadline(time.Now().Add(s.cfg.SessionlessTimeout))
+	br := bufio.NewReaderSize(nc, readBufferBytes)
+	connected, err := c.first(br)
+	if !connected && errors.Is(err, os.ErrDeadlineExceeded) {
+		s.stats.sessionless.Add(1)
+	}
+	if connected {
+		err = c.requests(br)
+		s.hooks.Submit(replica.ClientClosed{Conn: c.replica})
+	}
+	c.end(err)
+}
+
+// end closes the connection and says so, once, where somebody should know.
+func (c *conn) end(err error) {
+	c.kill("")
+	c.mu.Lock()
+	reason := c.reason
+	c.mu.Unlock()
+	log, from := c.s.log, c.net.RemoteAddr().String()
+	switch {
+	case reason != "" && jute.OpCode(c.lastOp.Load()) == jute.OpCloseSession:
+		log.Debug("a client closed its session", "from", from, "reason", reason)
+	case reason != "":
+		log.Info("closed a client's connection", "from", from, "reason", reason)
+	case errors.Is(err, jute.ErrMalformed) || errors.Is(err, errFrame) || errors.Is(err, errNoRequest):
+		log.Warn("closed a connection that does not speak the client protocol", "from", from, "err", err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		log.Info("closed the connection of a silent client", "from", from, "err", err)
+	default:
+		log.Debug("a client's connection ended", "from", from, "err", err)
+	}
+}
+
+// kill closes the connection at once, and wakes the reader wherever it waits.
+func (c *conn) kill(reason string) {
+	c.mu.Lock()
+	c.killLocked(reason)
+	c.mu.Unlock()
+}
+
+func (c *conn) killLocked(reason string) {
+	c.dead = true
+	if c.reason == "" {
+		c.reason = reason
+	}
+	c.release()
+	_ = c.net.Close()
+}
+
+// release gives up waiting for outcomes. c.mu is held.
+func (c *conn) release() {
+	c.s.throttle.leave(int64(len(c.inFlight)))
+	c.inFlight = nil
+	c.turn.Signal()
+}
+
+// first reads a four-letter word, which ends the connection, or a ConnectRequest, and
+// waits for its answer: what a client sends behind it must find its session attached.
+func (c *conn) first(br *bufio.Reader) (connected bool, err error) {
+	head, err := br.Peek(4)
+	if err != nil {
+		if len(head) > 0 {
+			err = fmt.Errorf("%w: %w", errNoRequest, err)
+		}
+		return false, err
+	}
+	if size := binary.BigEndian.Uint32(head); size > uint32(c.s.cfg.MaxFrameBytes) {
+		_ = c.net.SetWriteDeadline(time.Now().Add(closeTimeout))
+		c.countIn(len(head))
+		if c.s.hooks.FourLetterWord(string(head), c.net) {
+			c.s.stats.sent.Add(1)
+			return false, nil
+		}
+	}
+	frame, err := c.frame(br, nil, min(maxConnectBytes, c.s.cfg.MaxFrameBytes))
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", errNoRequest, err)
+	}
+	c.countIn(len(frame))
+	c.s.stats.connects.Add(1)
+	var req jute.ReadOnlyConnectRequest
+	if err := jute.Unmarshal(frame, &req); err != nil {
+		return false, fmt.Errorf("connect request: %w", err)
+	}
+	c.s.hooks.Submit(replica.ClientConnect{Conn: c.replica, Request: req})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.attached && !c.closing && !c.dead {
+		c.turn.Wait()
+	}
+	return true, nil
+}
+
+// size returns the length of the frame that comes next, once its first bytes are there.
+func (c *conn) size(br *bufio.Reader, mostBytes int) (int, error) {
+	head, err := br.Peek(4)
+	if err != nil {
+		return 0, err
+	}
+	size := int32(binary.BigEndian.Uint32(head))
+	if size < 0 || int(size) > mostBytes {
+		return 0, fmt.Errorf("%w: %d bytes, at most %d allowed (jute.maxbuffer)", errFrame, size, mostBytes)
+	}
+	return int(size), nil
+}
+
+// frame reads one frame into buf, or into a new slice where it is too small. A length is
+// believed only as far as bytes follow it.
+func (c *conn) frame(br *bufio.Reader, buf []byte, mostBytes int) ([]byte, error) {
+	size, err := c.size(br, mostBytes)
+	if err != nil {
+		return nil, err
+	}
+	_, _ = br.Discard(4)
+	const stepBytes = 64 << 10
+	buf = buf[:0]
+	for len(buf) < size {
+		at := len(buf)
+		step := min(size-at, max(stepBytes, at))
+		buf = slices.Grow(buf, step)[:at+step]
+		if _, err := io.ReadFull(br, buf[at:]); err != nil {
+			return nil, err
+		}
+	}
+	return buf, nil
+}
+
+const headerBytes = 8
+
+// requests reads requests until the connection ends.
+func (c *conn) requests(br *bufio.Reader) error {
+	for {
+		if !wholeFrameWaits(br) {
+			c.flush()
+		}
+		c.extendDeadline(time.Now())
+		if err := c.request(br); err != nil {
+			return err
+		}
+	}
+}
+
+// wholeFrameWaits reports whether the next frame can be read without waiting.
+func wholeFrameWaits(br *bufio.Reader) bool {
+	if br.Buffered() < 4 {
+		return false
+	}
+	head, _ := br.Peek(4)
+	return int64(br.Buffered()) >= 4+int64(binary.BigEndian.Uint32(head))
+}
+
+// request reads one request and answers it or hands it over.
+func (c *conn) request(br *bufio.Reader) error {
+	size, err := c.size(br, c.s.cfg.MaxFrameBytes)
+	if err != nil {
+		return err
+	}
+	if size < headerBytes {
+		return fmt.Errorf("%w: a request of %d bytes has no header", jute.ErrMalformed, size)
+	}
+	head, err := br.Peek(4 + headerBytes)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	h := jute.RequestHeader{
+		Xid:  int32(binary.BigEndian.Uint32(head[4:])),
+		Type: jute.OpCode(binary.BigEndian.Uint32(head[8:])),
+	}
+	// What is answered here needs its body no longer; a transaction's is kept.
+	mayServe := c.replica.MayServe(h.Type)
+	var buf []byte
+	if mayServe {
+		buf = c.scratch
+	}
+	frame, err := c.frame(br, buf, c.s.cfg.MaxFrameBytes)
+	if err != nil {
+		return err
+	}
+	c.countIn(len(frame))
+	c.lastXid.Store(h.Xid)
+	c.lastOp.Store(int32(h.Type))
+	body := frame[headerBytes:]
+	if !mayServe {
+		return c.submit(h, body, now)
+	}
+	if cap(frame) <= keepBytes {
+		c.scratch = frame
+	}
+	c.serving = true
+	c.s.hooks.Replica.Serve(c.replica, h, body)
+	c.serving = false
+	c.s.stats.observe(time.Since(now))
+	if c.servedBytes > highUnsentBytes {
+		c.flushOrWait()
+	}
+	return nil
+}
+
+// submit gives a request to the event loop, waiting while too many others are there.
+func (c *conn) submit(h jute.RequestHeader, body []byte, now time.Time) error {
+	c.mu.Lock()
+	for len(c.inFlight) >= maxConnOutstanding {
+		c.turn.Wait()
+	}
+	c.mu.Unlock()
+	if !c.s.throttle.tryEnter() {
+		c.flush()
+		c.s.throttle.enter()
+	}
+	c.mu.Lock()
+	ending := c.dead || c.closing
+	if !ending {
+		c.inFlight = append(c.inFlight, now)
+	}
+	c.mu.Unlock()
+	if ending {
+		c.s.throttle.leave(1)
+		return errEnding
+	}
+	c.replica.Submitted()
+	c.s.hooks.Submit(replica.ClientRequest{Conn: c.replica, Header: h, Body: body})
+	return nil
+}
+
+// extendDeadline gives up a client from which nothing came for its session's whole
+// timeout: by then the session has expired, here or on the member that the client moved to.
+func (c *conn) extendDeadline(now time.Time) {
+	_, timeoutMs := c.replica.Session()
+	timeout := time.Duration(timeoutMs) * time.Millisecond
+	if timeoutMs == 0 || now.Sub(c.deadlineSet) < timeout/4 {
+		return
+	}
+	c.deadlineSet = now
+	_ = c.net.SetReadDeadline(now.Add(timeout + timeout/4))
+}
+
+func (c *conn) countIn(sizeBytes int) {
+	c.received.Add(1)
+	c.s.stats.received.Add(1)
+	c.s.stats.receivedBytes.Add(int64(sizeBytes))
+}
+
+// Connected implements replica.Client.
+func (c *conn) Connected(r jute.ReadOnlyConnectResponse) {
+	c.queue(true, func(b []byte) []byte { return r.Append(b) })
+	c.mu.Lock()
+	c.attached = true
+	c.turn.Signal()
+	c.mu.Unlock()
+}
+
+// Reply implements replica.Client.
+func (c *conn) Reply(h jute.ReplyHeader, body jute.Record) {
+	if h.Zxid > 0 {
+		c.lastZxid.Store(h.Zxid)
+	}
+	if h.Err == jute.CodeAuthFailed {
+		c.s.stats.authFailed.Add(1)
+	}
+	serving := c.serving
+	if !serving {
+		c.answered()
+	}
+	unsentBytes := c.queue(!serving, func(b []byte) []byte {
+		b = h.Append(b)
+		if body != nil {
+			b = body.Append(b)
+		}
+		return b
+	})
+	if serving {
+		c.servedBytes = unsentBytes
+	}
+}
+
+// Notify implements tree.Watcher.
+func (c *conn) Notify(ev jute.WatcherEvent, _ int64) {
+	c.queue(true, func(b []byte) []byte {
+		// The zxid of an event is -1, as in 3.8.
+		h := jute.ReplyHeader{Xid: jute.XidNotification, Zxid: -1}
+		return ev.Append(h.Append(b))
+	})
+}
+
+// answered takes the oldest submitted request out of the books.
+func (c *conn) answered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.inFlight) == 0 {
+		return
+	}
+	c.s.stats.observe(time.Since(c.inFlight[0]))
+	c.inFlight = c.inFlight[1:]
+	c.turn.Signal()
+	c.s.throttle.leave(1)
+}
+
+// queue adds a frame to what the client is to get and returns how much waits for it now.
+// What the reader does not send itself is marked for the event loop's next Flush.
+func (c *conn) queue(mark bool, appendBody func([]byte) []byte) (unsentBytes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead || c.closing {
+		return 0
+	}
+	start := len(c.out)
+	c.out = appendBody(append(c.out, 0, 0, 0, 0))
+	sizeBytes := len(c.out) - start - 4
+	binary.BigEndian.PutUint32(c.out[start:], uint32(sizeBytes))
+	c.sent.Add(1)
+	c.s.stats.observeAnswer(sizeBytes)
+	if len(c.out) > maxUnsentBytes {
+		c.killLocked(fmt.Sprintf("the client does not read: %d bytes wait for it", len(c.out)))
+		return 0
+	}
+	if mark {
+		c.mark()
+	}
+	return len(c.out)
+}
+
+// mark puts the connection on the list of the next Flush. c.mu is held.
+func (c *conn) mark() {
+	if !c.marked {
+		c.marked = true
+		c.s.mark(c)
+	}
+}
+
+// Close implements replica.Client.
+func (c *conn) Close(reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead || c.closing {
+		return
+	}
+	c.closing = true
+	if c.reason == "" {
+		c.reason = reason
+	}
+	c.release()
+	c.mark()
+	// A client that does not read must not keep its connection for ever.
+	_ = c.net.SetWriteDeadline(time.Now().Add(closeTimeout))
+}
+
+// flush writes what is queued, unless somebody does already. It may block.
+func (c *conn) flush() {
+	if c.startWriting() {
+		c.drain()
+	}
+}
+
+// flushOrWait is flush for a reader that is ahead of its client: if somebody else writes
+// it waits until that one has caught up.
+func (c *conn) flushOrWait() {
+	c.flush()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.writing && len(c.out) > highUnsentBytes && !c.dead {
+		c.turn.Wait()
+	}
+}
+
+// flushFromLoop is flush on a goroutine of its own, since the event loop must not block.
+func (c *conn) flushFromLoop() {
+	if c.startWriting() {
+		c.s.running.Go(c.drain)
+	}
+}
+
+func (c *conn) startWriting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.marked = false
+	if c.writing || c.dead || (len(c.out) == 0 && !c.closing) {
+		return false
+	}
+	c.writing = true
+	return true
+}
+
+// drain writes until nothing is queued, then closes the connection if that was asked for.
+func (c *conn) drain() {
+	var spare []byte
+	for {
+		c.mu.Lock()
+		if len(c.out) == 0 || c.dead {
+			c.writing = false
+			if c.closing && !c.dead {
+				_ = c.net.Close() // the reader sees it and reports the end
+			}
+			if c.out == nil && cap(spare) <= keepBytes {
+				c.out = spare[:0]
+			}
+			c.turn.Signal()
+			c.mu.Unlock()
+			return
+		}
+		b := c.out
+		c.out = spare[:0]
+		c.turn.Signal()
+		c.mu.Unlock()
+		if _, err := c.net.Write(b); err != nil {
+			c.kill("")
+		}
+		spare = b
+	}
+}

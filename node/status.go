@@ -1,0 +1,96 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"zoolab/node/config"
+	"zoolab/node/member"
+)
+
+const statusTimeout = 3 * time.Second
+
+// status asks a server for its role by the word srvr. Its exit code makes it a health
+// check: 0 when the server serves, 1 when it does not.
+func status(args []string) int {
+	flags := flag.NewFlagSet("node status", flag.ContinueOnError)
+	quiet := flags.Bool("q", false, "print nothing, only set the exit code")
+	if flags.Parse(args) != nil {
+		return 2
+	}
+	address, err := statusAddress(flags.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	answer, err := ask(address, "srvr")
+	mode := modeOf(answer)
+	if err == nil && mode == "" {
+		err = fmt.Errorf("%s", strings.TrimSpace(answer))
+	}
+	if err != nil {
+		if !*quiet {
+			fmt.Fprintf(os.Stderr, "%s is not serving: %v\n", address, err)
+		}
+		return 1
+	}
+	if !*quiet {
+		fmt.Printf("Client port found: %s.\nMode: %s\n", address, mode)
+	}
+	return 0
+}
+
+func statusAddress(args []string) (string, error) {
+	switch {
+	case len(args) == 0:
+		return "127.0.0.1:2181", nil
+	case len(args) > 1:
+		return "", fmt.Errorf("node status takes one address or configuration file, not %d arguments", len(args))
+	}
+	if _, _, err := net.SplitHostPort(args[0]); err == nil {
+		return args[0], nil
+	}
+	cfg, _, err := config.Load(args[0], os.Getenv("ZOO_MY_ID"))
+	if err != nil {
+		return "", err
+	}
+	a := cfg.Clients.Addr
+	if ip := net.ParseIP(a.Host); a.Host == "" || ip != nil && ip.IsUnspecified() {
+		a.Host = "127.0.0.1"
+	}
+	return a.String(), nil
+}
+
+// ask sends a four-letter word and returns the answer.
+func ask(address, word string) (string, error) {
+	c, err := net.DialTimeout("tcp", address, statusTimeout)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(statusTimeout))
+	if _, err := io.WriteString(c, word); err != nil {
+		return "", err
+	}
+	answer, err := io.ReadAll(c)
+	return string(answer), err
+}
+
+func modeOf(answer string) string {
+	for line := range strings.Lines(answer) {
+		if mode, ok := strings.CutPrefix(line, "Mode: "); ok {
+			return strings.TrimSpace(mode)
+		}
+	}
+	return ""
+}
+
+func version(args []string) int {
+	fmt.Println(member.Version)
+	return 0
+}
