@@ -1,0 +1,209 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"zoolab/lab/history"
+	"zoolab/lab/report"
+	"zoolab/lab/store"
+	"zoolab/workloads"
+)
+
+// check judges a run by what its directory holds, writes the results and the
+// report, and returns the verdict. A run that has just ended and one that is
+// checked again years later take the same way.
+func check(run *store.Run) (store.Results, error) {
+	meta, err := run.ReadMeta()
+	if err != nil {
+		return store.Results{}, err
+	}
+	if !started(&meta) {
+		return store.Results{}, fmt.Errorf("%w, so that there is nothing to check; the lab's log is %s", errNotStarted, run.Path(store.LabLog))
+	}
+	ops, err := history.ReadFile(run.Path(store.HistoryFile))
+	if err != nil {
+		return store.Results{}, err
+	}
+	workload, err := workloads.Lookup(meta.Workload)
+	if err != nil {
+		return store.Results{}, fmt.Errorf("%s: %w", run.Path(store.RunFile), err)
+	}
+	bounds := workloads.DefaultBounds
+	var results store.Results
+	for _, checker := range workload.Checkers(bounds) {
+		results.Checkers = append(results.Checkers, checker.Check(ops))
+	}
+	results.Checkers = append(results.Checkers, checkComplete(&meta, len(ops)), checkNonVacuous(&meta, workload.Kinds, ops))
+	memberResults, err := checkMembers(run, &meta, bounds)
+	if err != nil {
+		return results, err
+	}
+	results.Checkers = append(results.Checkers, memberResults...)
+	results.Verdict = workloads.MergeResults(results.Checkers)
+	results.Cause = cause(results)
+	if err := run.WriteResults(results); err != nil {
+		return results, err
+	}
+	return results, run.Write(store.ReportFile, func(w io.Writer) error {
+		return report.Write(w, reportInput(run, &meta, ops, results))
+	})
+}
+
+// started says that the run came to its first operation.
+func started(meta *store.Meta) bool { return !meta.HistoryStart.IsZero() }
+
+// ended says that the run came to the end of a phase. It went its whole way if
+// finalPhase ended.
+func ended(meta *store.Meta, name string) bool {
+	return slices.ContainsFunc(meta.Phases, func(phase store.Phase) bool { return phase.Name == name && phase.EndNs > 0 })
+}
+
+// checkNonVacuous judges whether the run can prove anything. One that was cut
+// short may not have come to its faults yet, which is no failure.
+func checkNonVacuous(meta *store.Meta, kinds []string, ops []workloads.Op) workloads.Result {
+	result := workloads.CheckNonVacuous(ops, kinds, meta.Nemesis, outcomes(meta.Faults))
+	if !ended(meta, finalPhase) && len(meta.Problems) == 0 && result.Verdict == workloads.VerdictFail {
+		result.Verdict = workloads.VerdictUnknown
+	}
+	return result
+}
+
+func outcomes(faults []store.Fault) []workloads.FaultOutcome {
+	out := make([]workloads.FaultOutcome, 0, len(faults))
+	for _, fault := range faults {
+		out = append(out, workloads.FaultOutcome{Name: fault.Name, Effective: fault.Effective, Healed: fault.Healed, Detail: fault.Detail})
+	}
+	return out
+}
+
+// checkMembers compares the members' logs and trees, served and on disk.
+func checkMembers(run *store.Run, meta *store.Meta, bounds workloads.Bounds) ([]workloads.Result, error) {
+	logs, onDisk := diskTrees(meta.Members, func(member string) string { return filepath.Join(run.Dir, member, "data") })
+	var trees []workloads.MemberTree
+	err := run.ReadJSON(store.TreesFile, &trees)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err != nil {
+		trees = append(trees, workloads.MemberTree{Member: "each member", Source: "served", Problem: "the run ended before the trees were read"})
+	}
+	return []workloads.Result{workloads.CheckLogsAgree(logs), checkTrees(meta, append(trees, onDisk...), bounds)}, nil
+}
+
+// checkTrees compares the members' trees. Members that were given no time to
+// catch up may differ without having broken a promise; their logs must agree
+// all the same.
+func checkTrees(meta *store.Meta, trees []workloads.MemberTree, bounds workloads.Bounds) workloads.Result {
+	result := workloads.CheckTreesEqual(trees, bounds)
+	if result.Verdict != workloads.VerdictFail {
+		return result
+	}
+	excuse := ""
+	switch {
+	case meta.Interrupted:
+		excuse = "the run was interrupted"
+	case !ended(meta, recoveryPhase):
+		excuse = "the recovery did not finish"
+	default:
+		return result
+	}
+	result.Verdict = workloads.VerdictUnknown
+	result.Cause = fmt.Sprintf("%s, so that members may not have caught up: %s", excuse, result.Cause)
+	return result
+}
+
+// checkComplete judges whether the run went its whole way, and whether its
+// history, of so many operations, still has all of it. What kept the run from
+// doing so, a missing recovery above all, is no pass.
+func checkComplete(meta *store.Meta, operations int) workloads.Result {
+	result := workloads.Result{Checker: "complete", Verdict: workloads.VerdictOK, Stats: map[string]any{"problems": len(meta.Problems)}}
+	switch {
+	case len(meta.Problems) > 0:
+		result.Verdict, result.Cause = workloads.VerdictFail, meta.Problems[0]
+		for _, problem := range meta.Problems {
+			result.Failures = append(result.Failures, workloads.Failure{Cause: problem})
+		}
+	case meta.Operations > 0 && meta.Operations != operations:
+		result.Verdict = workloads.VerdictUnknown
+		result.Cause = fmt.Sprintf("the history holds %d operations, the run recorded %d", operations, meta.Operations)
+	case meta.Interrupted:
+		result.Verdict, result.Cause = workloads.VerdictUnknown, "the run was interrupted"
+	case !ended(meta, finalPhase):
+		result.Verdict, result.Cause = workloads.VerdictUnknown, "the lab ended before the run did"
+	default:
+		result.Cause = "the ensemble recovered after the last heal, and everything was read once more"
+	}
+	return result
+}
+
+// cause picks the sentence that explains the merged verdict: that of the first
+// checker that has it.
+func cause(results store.Results) string {
+	for _, result := range results.Checkers {
+		if result.Verdict == results.Verdict && results.Verdict != workloads.VerdictOK {
+			return result.Checker + ": " + result.Cause
+		}
+	}
+	return fmt.Sprintf("all %d checkers are satisfied", len(results.Checkers))
+}
+
+func reportInput(run *store.Run, meta *store.Meta, ops []workloads.Op, results store.Results) report.Input {
+	in := report.Input{
+		Name: meta.Name, Title: fmt.Sprintf("%s under %s", meta.Workload, kindsText(meta.Nemesis)),
+		Verdict: results.Verdict, Cause: results.Cause, Command: meta.Command,
+		Meta: reportMeta(meta), History: ops, Results: results.Checkers, Members: meta.Members,
+	}
+	for _, fault := range meta.Faults {
+		in.Faults = append(in.Faults, report.Fault{
+			Name: fault.Name, Variant: fault.Variant, Targets: fault.Targets,
+			StartNs: fault.StartNs, EffectiveNs: fault.EffectiveNs, EndNs: fault.EndNs, HealedNs: fault.HealedNs,
+			Effective: fault.Effective, Healed: fault.Healed, Detail: fault.Detail,
+		})
+	}
+	for _, leader := range meta.Leaders {
+		in.Leaders = append(in.Leaders, report.LeaderSpan(leader))
+	}
+	// A file that is missing, as in a run that was cut short, is left out.
+	if data, err := os.ReadFile(run.Path(store.ScheduleFile)); err == nil {
+		in.Schedule = string(data)
+	}
+	for _, member := range meta.Members {
+		if lines, err := nodeLog(filepath.Join(run.Dir, member, "node.log"), meta.HistoryStart); err == nil {
+			in.NodeLogs = append(in.NodeLogs, report.NodeLog{Member: member, Lines: lines})
+		}
+	}
+	return in
+}
+
+func kindsText(kinds []string) string {
+	if len(kinds) == 0 {
+		return "no faults"
+	}
+	return strings.Join(kinds, ", ")
+}
+
+func reportMeta(meta *store.Meta) []report.Meta {
+	out := []report.Meta{
+		{Key: "seed", Value: fmt.Sprint(meta.Seed)},
+		{Key: "started", Value: meta.Start.Format("2006-01-02 15:04:05 -0700")},
+		{Key: "time limit", Value: fmt.Sprintf("%g s", meta.TimeLimitSeconds)},
+		{Key: "clients", Value: fmt.Sprintf("%d, %g operations/s", meta.Concurrency, meta.RatePerSecond)},
+		{Key: "cluster", Value: fmt.Sprintf("%s (%s)", meta.Driver, meta.Why)},
+		{Key: "engine", Value: meta.Engine},
+		{Key: "image", Value: strings.TrimSpace(meta.Image + " " + meta.ImageID)},
+		{Key: "network", Value: meta.Network},
+	}
+	for _, name := range []string{"lab", "lab-modified", "go"} {
+		if version := meta.Versions[name]; version != "" {
+			out = append(out, report.Meta{Key: name, Value: version})
+		}
+	}
+	return out
+}

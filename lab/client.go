@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"zoolab/lab/datadir"
+	"zoolab/workloads"
+	"zoolab/zk"
+)
+
+const (
+	// sessionTimeout outlives a short fault and not a long one, so that runs see
+	// both sessions that move on and sessions that expire.
+	sessionTimeout = 8 * time.Second
+	// readTimeout gives up a silent member before operationTimeout does.
+	readTimeout = 3 * time.Second
+	// closeTimeout bounds the farewell to a member that may be down.
+	closeTimeout = time.Second
+)
+
+// session is one session, bound to one member, as the workloads and the lab
+// want it. It is safe for concurrent use.
+type session struct {
+	client *zk.Client
+}
+
+func openSession(ctx context.Context, addr string) (*session, error) {
+	client, err := zk.Connect(ctx, addr, zk.WithSessionTimeout(sessionTimeout), zk.WithReadTimeout(readTimeout))
+	if err != nil {
+		return nil, err
+	}
+	return &session{client: client}, nil
+}
+
+// ID is the session's id.
+func (s *session) ID() int64 { return s.client.Session().ID }
+
+// Expired says that the session has ended and that a new one must be opened.
+func (s *session) Expired() bool {
+	state := s.client.State()
+	return state == zk.StateExpired || state == zk.StateClosed
+}
+
+// Close ends the session, on the server too if that answers in time.
+func (s *session) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	// Without an answer the server lets the session expire, which is as good.
+	_ = s.client.Close(ctx)
+}
+
+// Sync implements workloads.Client.
+func (s *session) Sync(ctx context.Context, path string) (int64, error) {
+	reply, err := s.client.Sync(ctx, path)
+	return reply.Zxid, classify(err)
+}
+
+// Get implements workloads.Client.
+func (s *session) Get(ctx context.Context, path string) ([]byte, workloads.Stat, int64, error) {
+	reply, err := s.client.Get(ctx, path)
+	return reply.Data, statOf(&reply.Stat), reply.Zxid, classify(err)
+}
+
+// Set implements workloads.Client.
+func (s *session) Set(ctx context.Context, path string, data []byte, version int32) (workloads.Stat, int64, error) {
+	reply, err := s.client.Set(ctx, path, data, version)
+	return statOf(&reply.Stat), reply.Zxid, classify(err)
+}
+
+// Create implements workloads.Client.
+func (s *session) Create(ctx context.Context, path string, data []byte) (workloads.Stat, int64, error) {
+	reply, err := s.client.Create(ctx, path, data, zk.Persistent)
+	return statOf(&reply.Stat), reply.Zxid, classify(err)
+}
+
+// node reads one znode with the names of its children.
+func (s *session) node(ctx context.Context, path string) (workloads.TreeNode, []string, error) {
+	children, err := s.client.Children(ctx, path)
+	if err != nil {
+		return workloads.TreeNode{}, nil, err
+	}
+	data, err := s.client.Get(ctx, path)
+	if err != nil {
+		return workloads.TreeNode{}, nil, err
+	}
+	stat := &data.Stat
+	return workloads.TreeNode{
+		Czxid: stat.Czxid, Mzxid: stat.Mzxid, Pzxid: stat.Pzxid, CtimeMs: stat.Ctime, MtimeMs: stat.Mtime,
+		Version: stat.Version, Cversion: stat.Cversion, Aversion: stat.Aversion, EphemeralOwner: stat.EphemeralOwner,
+		DataLength: stat.DataLength, Children: stat.NumChildren, DataHash: datadir.Hash(data.Data),
+	}, children.Children, nil
+}
+
+func statOf(stat *zk.Stat) workloads.Stat {
+	return workloads.Stat{Czxid: stat.Czxid, Mzxid: stat.Mzxid, Version: stat.Version}
+}
+
+// classify says in the workloads' terms what is certain about an error.
+func classify(err error) error {
+	if err == nil || !zk.Definite(err) {
+		return err
+	}
+	for cause, kind := range map[error]error{
+		zk.ErrNoNode: workloads.ErrNoNode, zk.ErrNodeExists: workloads.ErrNodeExists, zk.ErrBadVersion: workloads.ErrBadVersion,
+	} {
+		if errors.Is(err, cause) {
+			return fmt.Errorf("%w: %w", kind, err)
+		}
+	}
+	return fmt.Errorf("%w: %w", workloads.ErrNotDone, err)
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"zoolab/lab/cluster"
+	"zoolab/lab/history"
+	"zoolab/workloads"
+)
+
+const (
+	// operationTimeout bounds one operation, waiting for a connection included.
+	operationTimeout = 5 * time.Second
+	// reopenPause keeps a client whose member is down from opening sessions in
+	// a tight loop.
+	reopenPause = 200 * time.Millisecond
+	// failurePause follows an operation that failed at once, so that a member
+	// that is down doesn't fill the history with refusals.
+	failurePause = 50 * time.Millisecond
+	quickFailure = 20 * time.Millisecond
+)
+
+// clientSession is what a worker needs of a session.
+type clientSession interface {
+	workloads.Client
+	ID() int64
+	Expired() bool // it has ended; a new one must be opened
+	Close()
+}
+
+// clients run a workload: each has a session of its own, bound to one member,
+// and stands for one process of the history at a time.
+type clients struct {
+	workload workloads.Workload
+	recorder *history.Recorder
+	members  []cluster.Member
+	count    int
+	limiter  *rate.Limiter
+	open     func(ctx context.Context, addr string) (clientSession, error)
+
+	genMu     sync.Mutex // guards generator and rng
+	generator workloads.Generator
+	rng       *rand.Rand
+
+	ok, failed, unknown atomic.Int64
+}
+
+func newClients(workload workloads.Workload, recorder *history.Recorder, members []cluster.Member, count int, perSecond float64, seed int64) *clients {
+	return &clients{
+		workload: workload, recorder: recorder, members: members, count: count,
+		limiter:   rate.NewLimiter(rate.Limit(perSecond), 1),
+		open:      func(ctx context.Context, addr string) (clientSession, error) { return openSession(ctx, addr) },
+		generator: workload.NewGenerator(workloads.Options{Concurrency: count}),
+		rng:       rand.New(rand.NewSource(seed)),
+	}
+}
+
+// source hands out invocations; false when there are none left.
+type source func(ctx context.Context) (workloads.Op, bool)
+
+// random draws from the generator, at the rate of the run, until ctx ends.
+func (c *clients) random(ctx context.Context) (workloads.Op, bool) {
+	if c.limiter.Wait(ctx) != nil {
+		return workloads.Op{}, false
+	}
+	c.genMu.Lock()
+	defer c.genMu.Unlock()
+	return c.generator.Next(c.rng), true
+}
+
+// final hands out the final reads, each once.
+func (c *clients) final() source {
+	c.genMu.Lock()
+	ops := c.generator.Final()
+	c.genMu.Unlock()
+	var next atomic.Int64
+	return func(ctx context.Context) (workloads.Op, bool) {
+		i := int(next.Add(1)) - 1
+		if i >= len(ops) || ctx.Err() != nil {
+			return workloads.Op{}, false
+		}
+		return ops[i], true
+	}
+}
+
+// setup prepares the ensemble for the workload.
+func (c *clients) setup(ctx context.Context) error {
+	s, err := c.open(ctx, c.members[0].Client)
+	if err != nil {
+		return fmt.Errorf("set up the workload at %s: %w", c.members[0].Name, err)
+	}
+	defer s.Close()
+	if err := c.workload.Setup(ctx, s); err != nil {
+		return fmt.Errorf("set up the workload at %s: %w", c.members[0].Name, err)
+	}
+	return nil
+}
+
+// crew is the clients of a run with their sessions. The processes of the
+// history go on from one phase to the next.
+type crew struct {
+	clients *clients
+	workers []*worker
+}
+
+type worker struct {
+	clients *clients
+	member  cluster.Member
+	process int
+	session clientSession // nil while there is none
+}
+
+func (c *clients) crew() *crew {
+	crew := &crew{clients: c}
+	for i := range c.count {
+		crew.workers = append(crew.workers, &worker{clients: c, member: c.members[i%len(c.members)], process: i})
+	}
+	return crew
+}
+
+// run lets all workers carry out what next hands out. When ctx ends, what is in
+// flight may still end by itself. It returns when all workers are at rest.
+func (c *crew) run(ctx context.Context, next source) {
+	var wg sync.WaitGroup
+	for _, w := range c.workers {
+		wg.Go(func() { w.run(ctx, next) })
+	}
+	wg.Wait()
+}
+
+// close ends the sessions.
+func (c *crew) close() {
+	var wg sync.WaitGroup
+	for _, w := range c.workers {
+		wg.Go(w.drop)
+	}
+	wg.Wait()
+}
+
+func (w *worker) drop() {
+	if w.session != nil {
+		w.session.Close()
+		w.session = nil
+	}
+}
+
+func (w *worker) run(ctx context.Context, next source) {
+	for {
+		if !w.ready(ctx) {
+			return
+		}
+		op, ok := next(ctx)
+		if !ok {
+			return
+		}
+		w.perform(ctx, op)
+	}
+}
+
+// ready makes sure that there is a session. A new session is a new process: no
+// promise connects what two sessions see. It returns false when ctx ends.
+func (w *worker) ready(ctx context.Context) bool {
+	if w.session != nil && w.session.Expired() {
+		w.drop()
+		w.process += w.clients.count
+	}
+	for w.session == nil {
+		if ctx.Err() != nil {
+			return false
+		}
+		opening, cancel := context.WithTimeout(ctx, operationTimeout)
+		s, err := w.clients.open(opening, w.member.Client)
+		cancel()
+		if err == nil {
+			w.session = s
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(reopenPause):
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// perform records and carries out one operation. It does not end with ctx: an
+// operation that is cut short would be of unknown outcome for no reason.
+func (w *worker) perform(ctx context.Context, op workloads.Op) {
+	c := w.clients
+	op.Type, op.Process, op.Node, op.Session = workloads.Invoke, w.process, w.member.Name, w.session.ID()
+	op = c.recorder.Record(op)
+	doing, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationTimeout)
+	start := time.Now()
+	done := c.recorder.Record(c.workload.Do(doing, w.session, op))
+	cancel()
+	c.genMu.Lock()
+	c.generator.Completed(done)
+	c.genMu.Unlock()
+	switch done.Type {
+	case workloads.OK:
+		c.ok.Add(1)
+	case workloads.Fail:
+		c.failed.Add(1)
+		if done.Zxid == 0 && time.Since(start) < quickFailure {
+			select {
+			case <-ctx.Done():
+			case <-time.After(failurePause):
+			}
+		}
+	default:
+		c.unknown.Add(1)
+		w.process += c.count
+	}
+}

@@ -1,0 +1,335 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"zoolab/nemesis"
+)
+
+// Packets between members are filtered where they arrive, in the receiver's
+// network namespace. The chain ZOOLAB, first in INPUT, holds the drop rules of
+// active partitions; behind it stands, for each peer, a rule without a target
+// that counts what passed. So one pair of counters tells for each direction of
+// each link whether packets get through, and client traffic, which comes from
+// other addresses, meets no rule.
+const (
+	chain       = "ZOOLAB"
+	ruleTag     = "zoolab"       // in the comment of every rule
+	passComment = "zoolab pass"  // of the counting rules
+	dropComment = "zoolab drop " // of a drop rule, followed by the fault's id
+	// probePort is where probes connect to. Any port does: refused is an answer.
+	probePort = "2181"
+)
+
+// namespaces runs commands in the members' network namespaces, as root there.
+type namespaces interface {
+	// netExec runs a command and returns its standard output. A nonzero exit
+	// code is an error that holds the standard error output.
+	netExec(ctx context.Context, member string, argv ...string) (string, error)
+}
+
+// netfilter does partitions for all drivers.
+type netfilter struct {
+	ns      namespaces
+	members []Member
+
+	// unavailable says why this kernel can't filter packets; set by setup.
+	unavailable error
+
+	// mu is held while rules are changed.
+	mu sync.Mutex
+	// blocked has the links that each fault id blocks.
+	blocked map[string][]nemesis.Link
+}
+
+func newNetfilter(ns namespaces, members []Member) *netfilter {
+	return &netfilter{ns: ns, members: members, blocked: make(map[string][]nemesis.Link)}
+}
+
+func (n *netfilter) addr(name string) (string, error) {
+	for _, m := range n.members {
+		if m.Name == name {
+			return m.Addr, nil
+		}
+	}
+	return "", fmt.Errorf("cluster: no member %q", name)
+}
+
+// restoreCommand feeds rules to iptables-restore, which applies all or none of
+// them. They travel as an argument, since not every namespace has a stdin.
+func restoreCommand(rules string) []string {
+	return []string{"sh", "-c", `printf '%s' "$1" | iptables-restore --wait 5 --noflush`, "sh", rules}
+}
+
+// setupRules makes the chain and the counting rules of one member.
+func setupRules(peers []string) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "*filter\n:%s - [0:0]\n", chain)
+	fmt.Fprintf(&out, "-A INPUT -m comment --comment %q -j %s\n", ruleTag, chain)
+	for _, peer := range peers {
+		fmt.Fprintf(&out, "-A INPUT -s %s -m comment --comment %q\n", peer, passComment)
+	}
+	out.WriteString("COMMIT\n")
+	return out.String()
+}
+
+// chainRules replaces the drop rules of one receiver, all at once: drops has the
+// source addresses by fault id. Applying the same rules twice changes nothing.
+func chainRules(drops map[string][]string) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "*filter\n:%s - [0:0]\n-F %s\n", chain, chain)
+	for _, id := range slices.Sorted(maps.Keys(drops)) {
+		for _, source := range drops[id] {
+			fmt.Fprintf(&out, "-A %s -s %s -m comment --comment %q -j DROP\n", chain, source, dropComment+id)
+		}
+	}
+	out.WriteString("COMMIT\n")
+	return out.String()
+}
+
+// setup prepares all namespaces. Where the kernel has no iptables, it isn't an
+// error: the cluster starts, and its partitions are unavailable.
+func (n *netfilter) setup(ctx context.Context, logger *slog.Logger) error {
+	err := n.each(func(m Member) error {
+		var peers []string
+		for _, peer := range n.members {
+			if peer.Name != m.Name {
+				peers = append(peers, peer.Addr)
+			}
+		}
+		_, err := n.ns.netExec(ctx, m.Name, restoreCommand(setupRules(peers))...)
+		return err
+	})
+	if ctx.Err() != nil {
+		return err
+	}
+	if err != nil {
+		n.unavailable = nemesis.Unavailable("partition", fmt.Sprintf("iptables does not work here: %v", err))
+		logger.Warn("partitions are unavailable", "error", err)
+	}
+	return nil
+}
+
+// each calls f for all members at the same time.
+func (n *netfilter) each(f func(Member) error) error {
+	errs := make([]error, len(n.members))
+	var wg sync.WaitGroup
+	for i, m := range n.members {
+		wg.Go(func() { errs[i] = f(m) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Block implements nemesis.Injector.
+func (n *netfilter) Block(ctx context.Context, id string, links []nemesis.Link) error {
+	if n.unavailable != nil {
+		return n.unavailable
+	}
+	for _, link := range links {
+		for _, name := range []string{link.From, link.To} {
+			if _, err := n.addr(name); err != nil {
+				return err
+			}
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, twice := n.blocked[id]; twice {
+		return fmt.Errorf("cluster: fault %q already blocks links", id)
+	}
+	n.blocked[id] = slices.Clone(links)
+	return n.apply(ctx, links)
+}
+
+// Unblock implements nemesis.Injector. After an error it may be called again.
+func (n *netfilter) Unblock(ctx context.Context, id string) error {
+	if n.unavailable != nil {
+		return n.unavailable
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	links := n.blocked[id]
+	delete(n.blocked, id)
+	if err := n.apply(ctx, links); err != nil {
+		n.blocked[id] = links
+		return err
+	}
+	return nil
+}
+
+// apply brings the rules of the links' receivers to what blocked says; the lock
+// is held.
+func (n *netfilter) apply(ctx context.Context, links []nemesis.Link) error {
+	return n.each(func(m Member) error {
+		if !slices.ContainsFunc(links, func(l nemesis.Link) bool { return l.To == m.Name }) {
+			return nil
+		}
+		drops := make(map[string][]string)
+		for id, links := range n.blocked {
+			for _, link := range links {
+				if link.To != m.Name {
+					continue
+				}
+				source, err := n.addr(link.From)
+				if err != nil {
+					return err
+				}
+				drops[id] = append(drops[id], source)
+			}
+		}
+		_, err := n.ns.netExec(ctx, m.Name, restoreCommand(chainRules(drops))...)
+		return err
+	})
+}
+
+// healLinks removes every drop rule of every member.
+func (n *netfilter) healLinks(ctx context.Context) error {
+	if n.unavailable != nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	err := n.each(func(m Member) error {
+		_, err := n.ns.netExec(ctx, m.Name, restoreCommand(chainRules(nil))...)
+		return err
+	})
+	if err == nil {
+		clear(n.blocked)
+	}
+	return err
+}
+
+// probeScript opens a TCP connection to each address:port of its arguments at
+// the same time, and ends when all are accepted or refused, or after half a
+// second. What became of the packets, the counters tell.
+const probeScript = `
+exec 2>/dev/null 9<> <(:)
+for target in "$@"; do
+  ( exec 3<>"/dev/tcp/${target%:*}/${target##*:}" ) &
+  attempts+=($!)
+done
+for tenth in 1 2 3 4 5; do
+  read -rt 0.1 -u 9
+  kill -0 "${attempts[@]}" || break
+done
+kill "${attempts[@]}"
+exit 0`
+
+// Probe implements nemesis.Injector: it reads the counters of the receivers,
+// has every sender open TCP connections, and reads the counters again.
+func (n *netfilter) Probe(ctx context.Context, links []nemesis.Link) (map[nemesis.Link]nemesis.LinkState, error) {
+	if n.unavailable != nil {
+		return nil, n.unavailable
+	}
+	before, err := n.readCounters(ctx, links)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.connectAll(ctx, links); err != nil {
+		return nil, err
+	}
+	after, err := n.readCounters(ctx, links)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[nemesis.Link]nemesis.LinkState, len(links))
+	for _, link := range links {
+		out[link] = nemesis.LinkState{
+			Passed:  after[link].passed > before[link].passed,
+			Dropped: after[link].dropped > before[link].dropped,
+		}
+	}
+	return out, nil
+}
+
+// connectAll tries a TCP connection over every link.
+func (n *netfilter) connectAll(ctx context.Context, links []nemesis.Link) error {
+	return n.each(func(m Member) error {
+		argv := []string{"bash", "-c", probeScript, "bash"}
+		senders := 0
+		for _, link := range links {
+			if link.From != m.Name {
+				continue
+			}
+			addr, err := n.addr(link.To)
+			if err != nil {
+				return err
+			}
+			senders++
+			argv = append(argv, addr+":"+probePort)
+		}
+		if senders == 0 {
+			return nil
+		}
+		if _, err := n.ns.netExec(ctx, m.Name, argv...); err != nil {
+			return fmt.Errorf("probe from %s: %w", m.Name, err)
+		}
+		return nil
+	})
+}
+
+// packetCounters say how many packets of one link have passed and were dropped.
+type packetCounters struct{ passed, dropped uint64 }
+
+// readCounters reads the counters of the links' receivers.
+func (n *netfilter) readCounters(ctx context.Context, links []nemesis.Link) (map[nemesis.Link]packetCounters, error) {
+	var mu sync.Mutex
+	counters := make(map[nemesis.Link]packetCounters)
+	err := n.each(func(m Member) error {
+		if !slices.ContainsFunc(links, func(l nemesis.Link) bool { return l.To == m.Name }) {
+			return nil
+		}
+		out, err := n.ns.netExec(ctx, m.Name, "iptables-save", "-c", "-t", "filter")
+		if err != nil {
+			return fmt.Errorf("counters of %s: %w", m.Name, err)
+		}
+		bySource := parseCounters(out)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, peer := range n.members {
+			counters[nemesis.Link{From: peer.Name, To: m.Name}] = bySource[peer.Addr]
+		}
+		return nil
+	})
+	return counters, err
+}
+
+// parseCounters reads the counting and the drop rules from iptables-save -c,
+// by source:
+//
+//	[12:720] -A INPUT -s 10.0.0.2/32 -m comment --comment "zoolab pass"
+//	[3:180] -A ZOOLAB -s 10.0.0.3/32 -m comment --comment "zoolab drop 0" -j DROP
+func parseCounters(save string) map[string]packetCounters {
+	out := make(map[string]packetCounters)
+	for line := range strings.Lines(save) {
+		fields := strings.Fields(line)
+		at := slices.Index(fields, "-s")
+		if at < 0 || at+1 >= len(fields) {
+			continue
+		}
+		packets, _, _ := strings.Cut(strings.TrimPrefix(fields[0], "["), ":")
+		count, err := strconv.ParseUint(packets, 10, 64)
+		if err != nil {
+			continue
+		}
+		source := strings.TrimSuffix(fields[at+1], "/32")
+		counters := out[source]
+		switch {
+		case strings.Contains(line, `"`+passComment+`"`):
+			counters.passed += count
+		case strings.Contains(line, `"`+dropComment):
+			counters.dropped += count
+		}
+		out[source] = counters
+	}
+	return out
+}

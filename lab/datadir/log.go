@@ -1,0 +1,106 @@
+package datadir
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/adler32"
+	"hash/crc64"
+	"io"
+	"os"
+
+	"zoolab/zk/jute"
+)
+
+const (
+	logMagic         = 0x5a4b4c47 // "ZKLG"
+	formatVersion    = 2
+	headerBytes      = 16
+	recordEnd        = 0x42
+	maxRecordBytes   = 64 << 20
+	txnDigestBytes   = 12
+	logPrefixBytes   = 12 // checksum and length
+	readBufferBytes  = 256 << 10
+	snapshotMaxBytes = 2 << 30
+)
+
+var crcTable = crc64.MakeTable(crc64.ECMA)
+
+// logRecord is one transaction of a log file. It is valid during the callback.
+type logRecord struct {
+	txn    jute.LoggedTxn
+	digest uint64 // of header and body
+}
+
+// readLog calls each for the transactions of a log file, in order. A file ends
+// at its padding, or at a record that was torn by a crash; what a server loses
+// by taking an intact record for a torn one shows as a gap to those who compare
+// logs. A file that a crash left without a header holds nothing.
+func readLog(path string, each func(*logRecord) error) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	defer file.Close()
+	reader := bufio.NewReaderSize(file, readBufferBytes)
+	var header [headerBytes]byte
+	if _, err := io.ReadFull(reader, header[:]); err != nil {
+		return endOfLog(path, err)
+	}
+	if header == [headerBytes]byte{} {
+		return nil
+	}
+	if magic, version := binary.BigEndian.Uint32(header[:]), binary.BigEndian.Uint32(header[4:]); magic != logMagic || version != formatVersion {
+		return fmt.Errorf("%s is no transaction log: magic %#x, version %d", path, magic, version)
+	}
+	for number := 1; ; number++ {
+		payload, err := nextPayload(reader)
+		if err != nil || payload == nil {
+			return endOfLog(path, err)
+		}
+		record := logRecord{}
+		if err := jute.Unmarshal(payload, &record.txn); err != nil {
+			return fmt.Errorf("%s: record %d: %w", path, number, err)
+		}
+		body := payload
+		if record.txn.Digest != nil {
+			// Whether a member writes the digest of its tree depends on its
+			// settings, so it is no part of the transaction.
+			body = payload[:len(payload)-txnDigestBytes]
+		}
+		record.digest = crc64.Checksum(body, crcTable)
+		if err := each(&record); err != nil {
+			return fmt.Errorf("%s: record %d: %w", path, number, err)
+		}
+	}
+}
+
+// nextPayload reads one record; nil at the padding and at a torn record.
+func nextPayload(reader *bufio.Reader) ([]byte, error) {
+	var prefix [logPrefixBytes]byte
+	if _, err := io.ReadFull(reader, prefix[:]); err != nil {
+		return nil, err
+	}
+	checksum := binary.BigEndian.Uint64(prefix[:])
+	length := binary.BigEndian.Uint32(prefix[8:])
+	if length == 0 || length > maxRecordBytes {
+		return nil, nil
+	}
+	payload, err := io.ReadAll(io.LimitReader(reader, int64(length)))
+	if err != nil || len(payload) < int(length) {
+		return nil, err
+	}
+	end, err := reader.ReadByte()
+	if err != nil || end != recordEnd || uint64(adler32.Checksum(payload)) != checksum {
+		return nil, err
+	}
+	return payload, nil
+}
+
+func endOfLog(path string, err error) error {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return fmt.Errorf("read the log %s: %w", path, err)
+}

@@ -1,0 +1,196 @@
+package history
+
+import (
+	"bytes"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+
+	"zoolab/workloads"
+)
+
+// sample has every field, every type of value and text that needs escaping.
+func sample() []workloads.Op {
+	ops := []workloads.Op{
+		{Type: workloads.Invoke, Process: 0, F: "read", Key: "k1", Node: "n1", Version: -1, Session: math.MinInt64 + 5},
+		{Type: workloads.OK, Process: 0, F: "read", Key: "k1", Value: int64(7), Node: "n1", Zxid: 5<<32 | 9, Mzxid: 5<<32 | 8, Version: 0},
+		{Type: workloads.Invoke, Process: 3, F: "cas", Key: "k1", Value: [2]int64{7, 8}, Node: "n2", Version: 0, Session: 0x7200000000000001},
+		{Type: workloads.Info, Process: workloads.NemesisProcess, F: "partition", Value: []any{"start", int64(1), "halves", "detail"}, Node: "n1,n2", Version: -1},
+		{Type: workloads.Info, Process: 3, F: "cas", Key: "k1", Value: [2]int64{7, 8}, Node: "n2", Version: -1, Error: "connection \"lost\"\n\ttab \\ \x01 \u00e9"},
+		{Type: workloads.OK, Process: 1, F: "read", Key: "k2", Value: "odd, {text} [here]", Version: 2},
+		{Type: workloads.Fail, Process: 1, F: "add", Value: []any{int64(1), nil, []any{}}, Version: -1},
+	}
+	for i := range ops {
+		ops[i].Index, ops[i].TimeNs = i, int64(i)*1_000_000_007
+	}
+	return ops
+}
+
+func TestJSONRoundTrip(t *testing.T) {
+	var file bytes.Buffer
+	if err := Write(&file, sample()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Read(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := sample(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestEDNRoundTrip(t *testing.T) {
+	var file bytes.Buffer
+	if err := WriteEDN(&file, sample()); err != nil {
+		t.Fatal(err)
+	}
+	if lines := bytes.Count(file.Bytes(), []byte("\n")); lines != len(sample()) {
+		t.Errorf("%d lines for %d operations", lines, len(sample()))
+	}
+	got, err := ReadEDN(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := sample(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestEDNIsJepsens(t *testing.T) {
+	var file bytes.Buffer
+	if err := WriteEDN(&file, sample()[:4]); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`{:index 0, :time 0, :type :invoke, :process 0, :f :read, :value ["k1" nil], :node "n1", :session -9223372036854775803}`,
+		`{:index 1, :time 1000000007, :type :ok, :process 0, :f :read, :value ["k1" 7], :node "n1", :zxid 21474836489, :mzxid 21474836488, :version 0}`,
+		`{:index 2, :time 2000000014, :type :invoke, :process 3, :f :cas, :value ["k1" [7 8]], :node "n2", :version 0, :session 8214565720323784705}`,
+		`{:index 3, :time 3000000021, :type :info, :process :nemesis, :f :partition, :value ["start" 1 "halves" "detail"], :node "n1,n2"}`,
+	}
+	if got := strings.Split(strings.TrimSpace(file.String()), "\n"); !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// The example of Jepsen's documentation, with what other tools may add.
+func TestReadsJepsensOwn(t *testing.T) {
+	ops, err := ReadEDN(strings.NewReader(`; a history
+{:index 0, :time 3291485317, :type :invoke, :process 0, :f :read, :value nil}
+{:value 3 :f :read :process 0 :type :ok :time 3296209422 :index 1, :extra {:deep (1 2.5 true)}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []workloads.Op{
+		{Index: 0, TimeNs: 3291485317, Type: workloads.Invoke, F: "read", Version: -1},
+		{Index: 1, TimeNs: 3296209422, Type: workloads.OK, F: "read", Value: int64(3), Version: -1},
+	}
+	if !reflect.DeepEqual(ops, want) {
+		t.Errorf("got  %+v\nwant %+v", ops, want)
+	}
+}
+
+func TestBadEDN(t *testing.T) {
+	for _, text := range []string{
+		`{:index 0`, `{:index}`, `{1 2}`, `[1]`, `{:type :perhaps}`, `{:process :somebody}`, `{:f "open`, `{:f "\q"}`, `{:f what}`, `}`,
+		strings.Repeat("[", 1000),
+	} {
+		if ops, err := ReadEDN(strings.NewReader(text)); err == nil {
+			t.Errorf("%.20q was read as %+v", text, ops)
+		}
+	}
+}
+
+func FuzzEDN(f *testing.F) {
+	var file bytes.Buffer
+	if err := WriteEDN(&file, sample()); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(file.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ops, err := ReadEDN(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		if err := WriteEDN(&bytes.Buffer{}, ops); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRecorderIsConcurrent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.jsonl")
+	recorder, err := NewRecorder(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for process := range 8 {
+		wg.Go(func() {
+			for range 100 {
+				invoked := recorder.Record(workloads.Op{Type: workloads.Invoke, Process: process, F: "read", Version: -1})
+				if done := recorder.Record(workloads.Op{Type: workloads.OK, Process: process, F: "read", Version: -1}); done.Index <= invoked.Index || done.TimeNs < invoked.TimeNs {
+					t.Errorf("completion %+v before its invocation %+v", done, invoked)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	ops, err := recorder.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(ops) != 1600 || recorder.Len() != 1600 {
+		t.Fatalf("%d operations, Len says %d", len(ops), recorder.Len())
+	}
+	if _, err := workloads.Pair(ops); err != nil {
+		t.Error(err)
+	}
+	recorder.Record(workloads.Op{})
+	read, err := ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(read, ops) {
+		t.Error("the file holds another history than the memory")
+	}
+}
+
+func TestKilledLabKeepsItsHistory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.jsonl")
+	recorder, err := NewRecorder(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorder.Record(workloads.Op{Type: workloads.Invoke, F: "read", Version: -1})
+	// No Close: what was recorded must be in the file already, and half a line
+	// at its end must not spoil the rest.
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteString(`{"index":1,"ti`); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if ops, err := ReadFile(path); err != nil || len(ops) != 1 {
+		t.Errorf("%d operations, error %v", len(ops), err)
+	}
+	if _, err := recorder.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBadJSONNamesTheLine(t *testing.T) {
+	_, err := Read(strings.NewReader("{\"index\":0,\"type\":\"ok\",\"f\":\"read\"}\n{\"index\":1,\"type\":\"perhaps\"}\n"))
+	if err == nil || !strings.Contains(err.Error(), "line 2") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -1,0 +1,171 @@
+package history
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+
+	"zoolab/workloads"
+)
+
+// WriteEDN writes a history as Jepsen does: one map a line.
+func WriteEDN(w io.Writer, ops []workloads.Op) error {
+	out := bufio.NewWriter(w)
+	var line []byte
+	for i := range ops {
+		line = append(AppendEDN(line[:0], toEntries(&ops[i])), '\n')
+		if _, err := out.Write(line); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// WriteEDNFile writes history.edn.
+func WriteEDNFile(path string, ops []workloads.Op) (err error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("write the history for Jepsen's tools: %w", err)
+	}
+	defer func() {
+		if closeErr := file.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	return WriteEDN(file, ops)
+}
+
+func toEntries(op *workloads.Op) []Entry {
+	entries := make([]Entry, 0, 12)
+	entries = append(entries, Entry{"index", op.Index}, Entry{"time", op.TimeNs}, Entry{"type", Keyword(op.Type.String())})
+	if op.Process == workloads.NemesisProcess {
+		entries = append(entries, Entry{"process", Keyword("nemesis")})
+	} else {
+		entries = append(entries, Entry{"process", op.Process})
+	}
+	value := op.Value
+	if op.Key != "" {
+		value = []any{op.Key, op.Value}
+	}
+	entries = append(entries, Entry{"f", MakeKeyword(op.F)}, Entry{"value", value})
+	if op.Node != "" {
+		entries = append(entries, Entry{"node", op.Node})
+	}
+	if op.Zxid != 0 {
+		entries = append(entries, Entry{"zxid", op.Zxid})
+	}
+	if op.Mzxid != 0 {
+		entries = append(entries, Entry{"mzxid", op.Mzxid})
+	}
+	if op.Version != -1 {
+		entries = append(entries, Entry{"version", op.Version})
+	}
+	if op.Session != 0 {
+		entries = append(entries, Entry{"session", op.Session})
+	}
+	if op.Error != "" {
+		entries = append(entries, Entry{"error", op.Error})
+	}
+	return entries
+}
+
+// ReadEDN reads a history in Jepsen's form, this lab's or another's. Keys of
+// maps that the lab does not know are left out.
+func ReadEDN(r io.Reader) ([]workloads.Op, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	var ops []workloads.Op
+	parser := &ednParser{data: data}
+	for parser.peek() != 0 {
+		value, err := parser.value(0)
+		if err != nil {
+			return nil, err
+		}
+		entries, ok := value.([]Entry)
+		if !ok {
+			return nil, parser.errorf("want a map for each operation, have %T", value)
+		}
+		op, err := fromEntries(entries)
+		if err != nil {
+			return nil, parser.errorf("operation %d: %w", len(ops), err)
+		}
+		ops = append(ops, op)
+	}
+	return ops, nil
+}
+
+func fromEntries(entries []Entry) (workloads.Op, error) {
+	op := workloads.Op{Version: -1}
+	for _, entry := range entries {
+		if err := setField(&op, entry); err != nil {
+			return op, err
+		}
+	}
+	// An independent key stands in front of the value.
+	if list, ok := op.Value.([]any); ok && len(list) == 2 && op.Process >= 0 {
+		if key, ok := list[0].(string); ok {
+			op.Key, op.Value = key, list[1]
+		}
+	}
+	op.Value = withPair(op.F, op.Value)
+	return op, nil
+}
+
+func setField(op *workloads.Op, entry Entry) error {
+	switch v := entry.Value.(type) {
+	case int64:
+		switch entry.Key {
+		case "index":
+			op.Index = int(v)
+		case "time":
+			op.TimeNs = v
+		case "process":
+			op.Process = int(v)
+		case "zxid":
+			op.Zxid = v
+		case "mzxid":
+			op.Mzxid = v
+		case "version":
+			op.Version = int32(v)
+		case "session":
+			op.Session = v
+		case "value":
+			op.Value = v
+		}
+	case Keyword:
+		switch entry.Key {
+		case "type":
+			parsed, err := workloads.ParseType(string(v))
+			if err != nil {
+				return err
+			}
+			op.Type = parsed
+		case "process":
+			if v != "nemesis" {
+				return fmt.Errorf("process :%s, want a number or :nemesis", v)
+			}
+			op.Process = workloads.NemesisProcess
+		case "f":
+			op.F = string(v)
+		case "value":
+			op.Value = string(v)
+		}
+	case string:
+		switch entry.Key {
+		case "node":
+			op.Node = v
+		case "error":
+			op.Error = v
+		case "value":
+			op.Value = v
+		}
+	default:
+		if entry.Key == "value" {
+			op.Value = v
+		}
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package history
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"zoolab/workloads"
+)
+
+// Recorder collects a history. It is safe for concurrent use.
+type Recorder struct {
+	start time.Time
+
+	mu     sync.Mutex // guards what follows
+	file   *os.File
+	ops    []workloads.Op
+	err    error // the first failure to write the file
+	line   []byte
+	closed bool
+}
+
+// NewRecorder starts the clock of a run and creates the file at path.
+func NewRecorder(path string) (*Recorder, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("create the history: %w", err)
+	}
+	return &Recorder{start: time.Now(), file: file}, nil
+}
+
+// Start is the moment that times of the history count from.
+func (r *Recorder) Start() time.Time { return r.start }
+
+// NowNs is the time since the start.
+func (r *Recorder) NowNs() int64 { return int64(time.Since(r.start)) }
+
+// Record appends op with the next index and the present time, and returns it
+// with both filled in. A failure to write the file is kept for Close; the
+// operation stays in memory. After Close nothing more is recorded: a straggler
+// must not change a history that is being checked.
+func (r *Recorder) Record(op workloads.Op) workloads.Op {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	op.Index, op.TimeNs = len(r.ops), int64(time.Since(r.start))
+	if r.closed {
+		return op
+	}
+	r.ops = append(r.ops, op)
+	line, err := appendJSON(r.line[:0], op)
+	if err == nil {
+		r.line = line
+		_, err = r.file.Write(line)
+	}
+	if err != nil && r.err == nil {
+		r.err = fmt.Errorf("write operation %d to %s: %w", op.Index, r.file.Name(), err)
+	}
+	return op
+}
+
+// Len is the number of operations so far.
+func (r *Recorder) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.ops)
+}
+
+// Close ends the recording and returns the history, also when writing the file
+// failed.
+func (r *Recorder) Close() ([]workloads.Op, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return r.ops, r.err
+	}
+	r.closed = true
+	if err := r.file.Close(); err != nil && r.err == nil {
+		r.err = fmt.Errorf("close the history: %w", err)
+	}
+	return r.ops, r.err
+}

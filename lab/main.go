@@ -1,0 +1,308 @@
+// Command lab is a chaos lab for ZooKeeper ensembles. It starts an ensemble,
+// lets clients work on it while a nemesis breaks it, records what everybody
+// saw, and checks whether any of it broke a promise.
+//
+// This package is the composition root: it ties the cluster drivers, the
+// nemesis, the workloads, the client and the report together, and nothing
+// imports it. The order of a run stands in runner.go, the judgement of what it
+// left in check.go, which reads only the run's directory, so that a run can be
+// judged again at any later time.
+//
+// The lab knows no server code: it sees members as processes or containers with
+// a client port, a data directory and a log.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"zoolab/lab/cluster"
+	"zoolab/lab/report"
+	"zoolab/lab/store"
+	"zoolab/workloads"
+)
+
+// Exit codes, the same as Jepsen's.
+const (
+	exitValid   = 0
+	exitInvalid = 1
+	exitUnknown = 2
+	exitUsage   = 254
+	exitCrash   = 255
+)
+
+func main() {
+	os.Exit(runMain(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// runMain is main with its surroundings as arguments. A panic is a crash of the
+// lab, and must not look like a verdict.
+func runMain(args []string, stdout, stderr *os.File) (code int) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			fmt.Fprintf(stderr, "the lab crashed: %v\n%s", cause, debug.Stack())
+			code = exitCrash
+		}
+	}()
+	command := ""
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		command, args = args[0], args[1:]
+	}
+	switch command {
+	case "help":
+		usage(stdout)
+		return exitValid
+	case "list":
+		return listCommand(args, stdout, stderr)
+	case "check":
+		return checkCommand(args, stdout, stderr)
+	case "clean":
+		return cleanCommand(args, stdout, stderr)
+	case "":
+		return runCommand(args, stdout, stderr)
+	default:
+		return badArguments(stderr, fmt.Errorf("unknown command %q; there are list, check, clean and help", command))
+	}
+}
+
+func badArguments(stderr io.Writer, err error) int {
+	fmt.Fprintf(stderr, "lab: %v\n`go run ./lab help` shows all flags, with examples.\n", err)
+	return exitUsage
+}
+
+func crash(stderr io.Writer, err error) int {
+	fmt.Fprintf(stderr, "lab: %v\n", err)
+	return exitCrash
+}
+
+func usage(w io.Writer) {
+	o := defaultOptions()
+	flags := newFlagSet(&o)
+	fmt.Fprint(w, `The lab starts an ensemble, breaks it while clients work on it, and checks what they saw.
+
+Examples
+  go run ./lab                                      a minute of kills, pauses and partitions
+  go run ./lab -nemesis partition                   partitions only
+  go run ./lab -nemesis none -time-limit 10s        a quick look whether everything works
+  go run ./lab -nemesis kill -seed 7 -rate 1000     the same faults whenever it is run
+  go run ./lab -schedule store/latest/schedule.yaml replay the faults of the newest run
+  go run ./lab -plan lab/plan.yaml                  several runs, one verdict
+  go run ./lab -image zookeeper:3.9 -cluster docker another server's image
+
+Commands
+  list [-store DIR]      the runs so far, newest first, with their verdicts
+  check DIR              judge a run again, such as store/latest; rewrites results and report
+  clean [-force]         remove what a killed lab has left running
+  help                   this text
+
+Exit codes: 0 valid, 1 invalid, 2 unknown, 254 bad arguments, 255 the lab itself failed.
+(go run turns each of them but 0 into 1; build the lab to see them: go build -o lab.bin ./lab)
+
+Flags of a run
+`)
+	flags.SetOutput(w)
+	flags.PrintDefaults()
+}
+
+func listCommand(args []string, stdout, stderr *os.File) int {
+	root := defaultOptions().Store
+	flags := flag.NewFlagSet("list", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&root, "store", root, "directory that keeps the runs")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
+		return badArguments(stderr, fmt.Errorf("list: want at most -store DIR, got %q", args))
+	}
+	runs, err := store.Open(root).List()
+	if len(runs) == 0 && err == nil {
+		fmt.Fprintf(stdout, "no runs in %s yet; `go run ./lab` makes one\n", root)
+		return exitValid
+	}
+	for _, run := range runs {
+		verdict, cause := string(run.Results.Verdict), run.Results.Cause
+		switch {
+		case run.Checked:
+		case !started(&run.Meta):
+			verdict, cause = "unchecked", "did not start; the lab's log is "+filepath.Join(run.Dir, store.LabLog)
+		default:
+			verdict, cause = "unchecked", "go run ./lab check "+run.Dir
+		}
+		fmt.Fprintf(stdout, "%-9s  %s  seed %-10d  %s\n           %s\n", verdict, run.Meta.Start.Format("2006-01-02 15:04:05"), run.Meta.Seed, run.Dir, cause)
+	}
+	if err != nil {
+		return crash(stderr, err)
+	}
+	return exitValid
+}
+
+func checkCommand(args []string, stdout, stderr *os.File) int {
+	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
+		return badArguments(stderr, errors.New("check: want the directory of one run, such as store/latest"))
+	}
+	run, err := store.Find(args[0])
+	if err != nil {
+		return badArguments(stderr, fmt.Errorf("check: %w", err))
+	}
+	results, err := check(run)
+	if err != nil {
+		return crash(stderr, err)
+	}
+	printResults(stdout, run, results)
+	return exitCode(results.Verdict)
+}
+
+func cleanCommand(args []string, stdout, stderr *os.File) int {
+	force := false
+	flags := flag.NewFlagSet("clean", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.BoolVar(&force, "force", false, "also what labs that still run have made")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
+		return badArguments(stderr, fmt.Errorf("clean: want at most -force, got %q", args))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	removed, err := cluster.Sweep(ctx, logger, force)
+	fmt.Fprintf(stdout, "removed %d things that were left behind\n", removed)
+	if err != nil {
+		return crash(stderr, err)
+	}
+	return exitValid
+}
+
+// runCommand carries out one run, or those of a plan.
+func runCommand(args []string, stdout, stderr *os.File) int {
+	o, err := parseOptions(args)
+	if errors.Is(err, flag.ErrHelp) {
+		usage(stdout)
+		return exitValid
+	}
+	if err != nil {
+		return badArguments(stderr, err)
+	}
+	runs := []options{o}
+	if o.Plan != "" {
+		if runs, err = readPlan(o.Plan, o); err != nil {
+			return badArguments(stderr, err)
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	go func() {
+		<-ctx.Done()
+		stop() // a second signal ends the lab at once
+	}()
+	verdict := workloads.VerdictOK
+	var done []report.Run
+	for i, o := range runs {
+		if ctx.Err() != nil {
+			fmt.Fprintf(stdout, "%d runs of the plan were left out\n", len(runs)-i)
+			verdict = verdict.Merge(workloads.VerdictUnknown)
+			break
+		}
+		if len(runs) > 1 {
+			fmt.Fprintf(stdout, "\nRun %d of %d: %s\n", i+1, len(runs), o.name())
+		}
+		row, err := oneRun(ctx, o, stdout)
+		if err != nil {
+			return crash(stderr, err)
+		}
+		verdict = verdict.Merge(row.Verdict)
+		done = append(done, row)
+	}
+	if o.Plan != "" {
+		if err := writeIndex(o.Store, done, stdout); err != nil {
+			return crash(stderr, err)
+		}
+	}
+	return exitCode(verdict)
+}
+
+// oneRun runs and judges. An error means that there is no verdict.
+func oneRun(ctx context.Context, o options, stdout *os.File) (report.Run, error) {
+	p := newProgress(stdout)
+	defer p.stop() // a second time does nothing
+	r, err := newRunner(o, p)
+	if err != nil {
+		return report.Run{}, err
+	}
+	p.say("%s", r.meta.Command)
+	announced := context.AfterFunc(ctx, func() {
+		p.say("interrupted: healing, stopping and checking what there is (once more ends the lab at once)")
+	})
+	err = r.do(ctx)
+	announced()
+	if errors.Is(err, errNotStarted) {
+		return report.Run{}, fmt.Errorf("%w\nthe lab's log is %s", err, r.run.Path(store.LabLog))
+	}
+	if err != nil {
+		return report.Run{}, fmt.Errorf("%w\nwhat was recorded is kept in %s", err, r.run.Dir)
+	}
+	p.begin("checking", 0, nil)
+	results, err := check(r.run)
+	if err != nil {
+		return report.Run{}, fmt.Errorf("check: %w\nthe history is kept; try again with: go run ./lab check %s", err, r.run.Dir)
+	}
+	p.stop()
+	printResults(stdout, r.run, results)
+	return report.Run{
+		Name: r.meta.Name, Verdict: results.Verdict, Cause: results.Cause, Workload: r.meta.Workload,
+		Nemesis: kindsText(r.meta.Nemesis), Start: r.meta.Start, DurationNs: int64(time.Since(r.meta.Start)),
+		Ops: r.recorder.Len() / 2, Href: r.run.Path(store.ReportFile),
+	}, nil
+}
+
+// writeIndex writes the list of a plan's runs beside them.
+func writeIndex(root string, runs []report.Run, stdout io.Writer) (err error) {
+	path := filepath.Join(root, "index.html")
+	for i := range runs {
+		relative, err := filepath.Rel(root, runs[i].Href)
+		if err != nil {
+			return fmt.Errorf("list of runs: %w", err)
+		}
+		runs[i].Href = filepath.ToSlash(relative)
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("list of runs: %w", err)
+	}
+	if err := errors.Join(report.WriteIndex(file, runs), file.Close()); err != nil {
+		return fmt.Errorf("list of runs: %w", err)
+	}
+	fmt.Fprintln(stdout)
+	for _, run := range runs {
+		fmt.Fprintf(stdout, "%-8s %s\n", run.Verdict, run.Name)
+	}
+	fmt.Fprintf(stdout, "All reports: %s\n", path)
+	return nil
+}
+
+// printResults says in one paragraph what came out.
+func printResults(w io.Writer, run *store.Run, results store.Results) {
+	fmt.Fprintf(w, "\nVerdict: %s. %s.\n", results.Verdict, strings.TrimSuffix(results.Cause, "."))
+	for _, result := range results.Checkers {
+		fmt.Fprintf(w, "  %-8s %-13s %s\n", result.Verdict, result.Checker, result.Cause)
+	}
+	fmt.Fprintf(w, "Report: %s\n", run.Path(store.ReportFile))
+}
+
+func exitCode(verdict workloads.Verdict) int {
+	switch verdict {
+	case workloads.VerdictOK:
+		return exitValid
+	case workloads.VerdictFail:
+		return exitInvalid
+	default:
+		return exitUnknown
+	}
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"zoolab/lab/cluster"
+	"zoolab/nemesis"
+	"zoolab/workloads"
+)
+
+// options describe one run, or the runs of a plan.
+type options struct {
+	Workload    string
+	Nemesis     string // "none", or kinds of faults with commas
+	TimeLimit   time.Duration
+	Concurrency string // a number, or a number and "n": that many for each node
+	Rate        float64
+	Seed        int64 // 0: drawn
+	Nodes       int
+	Driver      string
+	Image       string
+	Binary      string
+	Overlay     string
+	Compose     string
+	Config      configLines
+	Schedule    string
+	Store       string
+	Plan        string
+}
+
+// configLines collects a flag that may be given several times.
+type configLines []string
+
+func (c *configLines) String() string { return strings.Join(*c, ",") }
+
+func (c *configLines) Set(line string) error {
+	if key, _, found := strings.Cut(line, "="); !found || key == "" {
+		return errors.New("want key=value, as in zoo.cfg")
+	}
+	*c = append(*c, line)
+	return nil
+}
+
+// Limits of what a run may ask for.
+const (
+	minTimeLimit   = 5 * time.Second
+	maxTimeLimit   = 24 * time.Hour
+	maxConcurrency = 1000
+	maxRate        = 100_000
+)
+
+// newFlagSet ties the flags to o, whose values are the defaults.
+func newFlagSet(o *options) *flag.FlagSet {
+	flags := flag.NewFlagSet("lab", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // errors are printed once, by main, with what to do
+	flags.StringVar(&o.Workload, "workload", o.Workload, "what clients do: "+strings.Join(workloads.Names(), ", "))
+	flags.StringVar(&o.Nemesis, "nemesis", o.Nemesis, "what breaks: none, or some of "+strings.Join(nemesis.Kinds(), ",")+" with commas")
+	flags.DurationVar(&o.TimeLimit, "time-limit", o.TimeLimit, "how long clients and faults act, such as 30s or 10m")
+	flags.StringVar(&o.Concurrency, "concurrency", o.Concurrency, "clients, each with a session of its own: 10, or 2n for two a node")
+	flags.Float64Var(&o.Rate, "rate", o.Rate, "operations per second, of all clients together")
+	flags.Int64Var(&o.Seed, "seed", o.Seed, "seed of faults and operations; 0 draws one")
+	flags.IntVar(&o.Nodes, "nodes", o.Nodes, fmt.Sprintf("members of the ensemble, 1 to %d", cluster.MaxNodes))
+	flags.StringVar(&o.Driver, "cluster", o.Driver, "where members run: docker, local (network namespaces, needs root), or auto")
+	flags.StringVar(&o.Image, "image", o.Image, "image of the members, for docker; empty builds this project's server")
+	flags.StringVar(&o.Binary, "binary", o.Binary, "server binary to run instead of building ./node")
+	flags.StringVar(&o.Overlay, "overlay", o.Overlay, "build ./node with this overlay file (go build -overlay)")
+	flags.StringVar(&o.Compose, "compose", o.Compose, "the ensemble's description")
+	flags.Var(&o.Config, "config", "further line for zoo.cfg, key=value; may be given several times")
+	flags.StringVar(&o.Schedule, "schedule", o.Schedule, "replay the faults of this schedule.yaml instead of drawing them")
+	flags.StringVar(&o.Store, "store", o.Store, "directory that keeps the runs")
+	flags.StringVar(&o.Plan, "plan", o.Plan, "YAML file with a list of runs; flags are defaults for all of them")
+	return flags
+}
+
+func defaultOptions() options {
+	return options{
+		Workload: "register", Nemesis: "kill,pause,partition", TimeLimit: time.Minute, Concurrency: "2n", Rate: 200,
+		Nodes: 5, Driver: cluster.DriverAuto, Compose: "compose.yaml", Store: "store",
+	}
+}
+
+// parseOptions reads the flags of a run.
+func parseOptions(args []string) (options, error) {
+	o := defaultOptions()
+	flags := newFlagSet(&o)
+	if err := flags.Parse(args); err != nil {
+		if strings.Contains(err.Error(), "flag -time-limit: ") {
+			err = explainDuration(err)
+		}
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected %q; there are the commands list, check, clean and help, and flags begin with a hyphen", flags.Arg(0))
+	}
+	if o.Plan != "" {
+		return o, nil // each of its runs is validated with its own values
+	}
+	return o, o.validate()
+}
+
+// explainDuration says what a duration looks like, which the flag package's
+// error doesn't.
+func explainDuration(err error) error {
+	return fmt.Errorf("%w; want a number with its unit, such as 30s", err)
+}
+
+// validate says what is wrong, and what would be right.
+func (o *options) validate() error {
+	if _, err := workloads.Lookup(o.Workload); err != nil {
+		return fmt.Errorf("-workload: %w", err)
+	}
+	if o.Nodes < 1 || o.Nodes > cluster.MaxNodes {
+		return fmt.Errorf("-nodes %d: want 1 to %d", o.Nodes, cluster.MaxNodes)
+	}
+	if _, err := o.kinds(); err != nil {
+		return err
+	}
+	if o.TimeLimit < minTimeLimit || o.TimeLimit > maxTimeLimit {
+		return fmt.Errorf("-time-limit %s: want %s to %s", o.TimeLimit, minTimeLimit, maxTimeLimit)
+	}
+	if _, err := o.clients(); err != nil {
+		return err
+	}
+	if !(o.Rate > 0 && o.Rate <= maxRate) {
+		return fmt.Errorf("-rate %g: want more than 0 and up to %d operations per second", o.Rate, maxRate)
+	}
+	switch o.Driver {
+	case cluster.DriverAuto, cluster.DriverDocker, cluster.DriverLocal:
+	default:
+		return fmt.Errorf("-cluster %q: want %s, %s or %s", o.Driver, cluster.DriverAuto, cluster.DriverDocker, cluster.DriverLocal)
+	}
+	if o.Image != "" && (o.Binary != "" || o.Overlay != "") {
+		return errors.New("-image runs a finished image; leave out -binary and -overlay")
+	}
+	if o.Image != "" && o.Driver == cluster.DriverLocal {
+		return errors.New("-image needs -cluster docker; with local, name a server with -binary")
+	}
+	if o.Binary != "" && o.Overlay != "" {
+		return errors.New("-overlay changes what is built; with -binary nothing is built")
+	}
+	for flagName, path := range map[string]string{"-compose": o.Compose, "-binary": o.Binary, "-overlay": o.Overlay, "-schedule": o.Schedule} {
+		if path == "" {
+			continue
+		}
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("%s: %w; run the lab in the root of the repository", flagName, err)
+		}
+	}
+	return nil
+}
+
+// kinds lists the faults that were asked for.
+func (o *options) kinds() ([]string, error) {
+	if o.Nemesis == "none" {
+		return nil, nil
+	}
+	var kinds []string
+	seen := make(map[string]bool)
+	for _, kind := range strings.Split(o.Nemesis, ",") {
+		kind = strings.TrimSpace(kind)
+		fault, err := nemesis.Lookup(kind)
+		if err != nil {
+			return nil, fmt.Errorf("-nemesis %q: want none, or some of %s with commas", o.Nemesis, strings.Join(nemesis.Kinds(), ","))
+		}
+		if len(fault.Variants(o.Nodes)) == 0 {
+			return nil, fmt.Errorf("-nemesis %s makes no sense with %d nodes", kind, o.Nodes)
+		}
+		if !seen[kind] {
+			seen[kind] = true
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds, nil
+}
+
+// clients is the number of client processes.
+func (o *options) clients() (int, error) {
+	digits, perNode := strings.CutSuffix(o.Concurrency, "n")
+	count, err := strconv.Atoi(digits)
+	if perNode {
+		count *= o.Nodes
+	}
+	if err != nil || count < 1 || count > maxConcurrency {
+		return 0, fmt.Errorf("-concurrency %q: want a number from 1 to %d, or a number and n for that many a node, such as 2n", o.Concurrency, maxConcurrency)
+	}
+	return count, nil
+}
+
+// name is the run's place in the store.
+func (o *options) name() string {
+	return o.Workload + "-" + strings.ReplaceAll(strings.ReplaceAll(o.Nemesis, " ", ""), ",", "-")
+}
+
+// drawSeed fills in a seed where none was given, so that the run can be named
+// and repeated.
+func (o *options) drawSeed() {
+	for o.Seed == 0 {
+		o.Seed = int64(rand.Uint32())
+	}
+}
+
+// command is the line that repeats the run.
+func (o *options) command() string {
+	line := []string{"go run ./lab"}
+	add := func(flagName, value, ignored string) {
+		if value != ignored {
+			line = append(line, flagName+" "+value)
+		}
+	}
+	defaults := defaultOptions()
+	add("-workload", o.Workload, "")
+	add("-nemesis", strings.ReplaceAll(o.Nemesis, " ", ""), "")
+	add("-time-limit", o.TimeLimit.String(), "")
+	add("-concurrency", o.Concurrency, "")
+	add("-rate", strconv.FormatFloat(o.Rate, 'g', -1, 64), "")
+	add("-seed", strconv.FormatInt(o.Seed, 10), "")
+	add("-nodes", strconv.Itoa(o.Nodes), "")
+	add("-cluster", o.Driver, defaults.Driver)
+	add("-image", o.Image, "")
+	add("-binary", o.Binary, "")
+	add("-overlay", o.Overlay, "")
+	add("-compose", o.Compose, defaults.Compose)
+	for _, config := range o.Config {
+		add("-config", config, "")
+	}
+	add("-schedule", o.Schedule, "")
+	return strings.Join(line, " ")
+}

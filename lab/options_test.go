@@ -1,0 +1,138 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// inRepository makes the tests see the files that the defaults name.
+func inRepository(t *testing.T) {
+	t.Helper()
+	t.Chdir("..")
+}
+
+func TestOptionsSayWhatIsAllowed(t *testing.T) {
+	inRepository(t)
+	for _, test := range []struct{ args, want string }{
+		{"-nemesis boom", "want none, or some of kill,pause,partition"},
+		{"-nemesis kill,", "want none, or some of"},
+		{"-workload foo", "there are: register"},
+		{"-nodes 0", "want 1 to 9"},
+		{"-nodes 10", "want 1 to 9"},
+		{"-nodes 1 -nemesis partition", "makes no sense with 1 nodes"},
+		{"-time-limit 1s", "want 5s to 24h0m0s"},
+		{"-time-limit soon", "invalid value"},
+		{"-time-limit 30", "such as 30s"},
+		{"-concurrency many", "such as 2n"},
+		{"-concurrency 0", "want a number from 1 to 1000"},
+		{"-concurrency 500n", "want a number from 1 to 1000"},
+		{"-rate 0", "want more than 0"},
+		{"-rate NaN", "want more than 0"},
+		{"-cluster cloud", "want auto, docker or local"},
+		{"-image x -binary compose.yaml", "leave out -binary"},
+		{"-image x -cluster local", "needs -cluster docker"},
+		{"-binary compose.yaml -overlay compose.yaml", "nothing is built"},
+		{"-binary /none", "/none"},
+		{"-config novalue", "want key=value"},
+		{"-frobnicate", "not defined"},
+		{"-seed 1 extra", "unexpected \"extra\""},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			_, err := parseOptions(strings.Fields(test.args))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestOptions(t *testing.T) {
+	inRepository(t)
+	o, err := parseOptions(strings.Fields("-nemesis kill,pause,kill -concurrency 3n -nodes 3 -seed 9 -config a=b -config c=d -time-limit 90s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kinds, err := o.kinds(); err != nil || strings.Join(kinds, " ") != "kill pause" {
+		t.Errorf("kinds %v, %v", kinds, err)
+	}
+	if count, err := o.clients(); err != nil || count != 9 {
+		t.Errorf("%d clients, %v", count, err)
+	}
+	if name := o.name(); name != "register-kill-pause-kill" {
+		t.Errorf("name %q", name)
+	}
+	again, err := parseOptions(strings.Fields(strings.TrimPrefix(o.command(), "go run ./lab ")))
+	if err != nil {
+		t.Fatalf("the command %q is refused: %v", o.command(), err)
+	}
+	if again.command() != o.command() || again.Seed != 9 || len(again.Config) != 2 || again.TimeLimit != 90*time.Second {
+		t.Errorf("the command %q comes back as %q", o.command(), again.command())
+	}
+}
+
+func TestSeedIsDrawnOnce(t *testing.T) {
+	o := defaultOptions()
+	o.drawSeed()
+	seed := o.Seed
+	o.drawSeed()
+	if seed == 0 || o.Seed != seed {
+		t.Errorf("seeds %d and %d", seed, o.Seed)
+	}
+}
+
+func TestPlans(t *testing.T) {
+	inRepository(t)
+	base := defaultOptions()
+	base.Seed = 5
+	for _, path := range []string{"lab/plan.yaml", "lab/plan-short.yaml"} {
+		runs, err := readPlan(path, base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(runs) < 2 || runs[0].Nemesis != "none" || runs[1].Seed != 5 {
+			t.Errorf("%s: %+v", path, runs)
+		}
+	}
+	for _, test := range []struct{ text, want string }{
+		{"", "no runs"},
+		{"runs: []", "no runs"},
+		{"runs: [{nemesis: boom}]", "run 1: -nemesis"},
+		{"runs: [{}, {colour: red}]", "run 2: unknown key \"colour\"; want some of workload, nemesis"},
+		{"runs: [{store: x}]", "unknown key \"store\""},
+		{"runs: [{rate: fast}]", "rate: \"fast\""},
+		{"runs: [{time-limit: 30}]", "such as 30s"},
+		{"other: 1", "other"},
+		{"runs: {", "did not find"},
+	} {
+		path := filepath.Join(t.TempDir(), "plan.yaml")
+		if err := os.WriteFile(path, []byte(test.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readPlan(path, base); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: error %v, want %q", test.text, err, test.want)
+		}
+	}
+}
+
+func TestPlanRunsDoNotShareConfig(t *testing.T) {
+	inRepository(t)
+	path := filepath.Join(t.TempDir(), "plan.yaml")
+	if err := os.WriteFile(path, []byte("runs: [{config: snapCount=10}, {nemesis: kill}]"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	base := defaultOptions()
+	base.Config = configLines{"tickTime=1000"}
+	runs, err := readPlan(path, base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := runs[0].Config.String(); got != "tickTime=1000,snapCount=10" {
+		t.Errorf("first run has %q", got)
+	}
+	if got := runs[1].Config.String(); got != "tickTime=1000" {
+		t.Errorf("second run has %q", got)
+	}
+}

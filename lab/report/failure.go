@@ -1,0 +1,152 @@
+package report
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+
+	"zoolab/workloads"
+)
+
+// failureView is one violation: words, steps and a picture.
+type failureView struct {
+	Number     int
+	Checker    string
+	Key        string
+	Cause      string
+	Picture    *picture
+	Steps      []stepView
+	StepsCut   int // earlier steps that are not listed
+	Ops        []stepView
+	OpsCut     int
+	Range      string // the part of the run it speaks of
+	Impossible string // the impossible operation in words
+	Why        string
+	Open       bool
+}
+
+// stepView is one operation of a violation.
+type stepView struct {
+	Number   string
+	Index    int
+	Known    bool // the history holds the operation
+	Process  string
+	What     string
+	When     string
+	State    string
+	Legal    bool
+	Why      string
+	Evidence string // zxid, version, member
+}
+
+// failureViews shows the violations of all checkers, worst first, and says how
+// many were left out.
+func failureViews(r *run, results []workloads.Result) (views []failureView, cut int) {
+	for i := range results {
+		for j := range results[i].Failures {
+			if len(views) == maxFailures {
+				cut++
+				continue
+			}
+			view := newFailureView(r, &results[i].Failures[j])
+			view.Checker = results[i].Checker
+			view.Number = len(views) + 1
+			view.Open = view.Number == 1
+			views = append(views, view)
+		}
+	}
+	return views, cut
+}
+
+func newFailureView(r *run, failure *workloads.Failure) failureView {
+	view := failureView{Key: clip(failure.Key, maxValueRunes), Cause: upperFirst(clip(failure.Cause, 4*maxLineRunes))}
+	var shown []drawn
+	inSteps := make(map[int]bool)
+	steps := failure.Steps
+	if len(steps) > maxSteps {
+		view.StepsCut = len(steps) - maxSteps
+		steps = steps[view.StepsCut:]
+	}
+	for i, step := range steps {
+		number := strconv.Itoa(view.StepsCut + i + 1)
+		line := stepView{
+			Number: number, Index: step.Op, State: clip(step.State, maxValueRunes),
+			Legal: step.Legal, Why: clip(step.Why, 4*maxLineRunes), What: "operation " + strconv.Itoa(step.Op),
+		}
+		inSteps[step.Op] = true
+		if op, known := r.find(step.Op); known {
+			line.describe(op)
+			shown = append(shown, drawn{op: op, number: number, impossible: !step.Legal})
+		}
+		if !step.Legal && view.Why == "" {
+			line.Number, view.Impossible, view.Why = "✗", line.sentence(), upperFirst(line.Why)
+		}
+		view.Steps = append(view.Steps, line)
+	}
+	for _, index := range failure.Ops {
+		op, known := r.find(index)
+		if inSteps[index] || !known {
+			continue
+		}
+		if len(view.Ops) == maxSteps {
+			view.OpsCut++
+			continue
+		}
+		line := stepView{Index: index, Legal: true}
+		line.describe(op)
+		view.Ops = append(view.Ops, line)
+		shown = append(shown, drawn{op: op})
+	}
+	view.Picture = newPicture(r, inTime(shown))
+	view.Range = spanOf(r, shown)
+	return view
+}
+
+// describe fills in what the history tells of the operation.
+func (s *stepView) describe(op *operation) {
+	s.Known = true
+	s.Process = fmt.Sprintf("process %d", op.process)
+	s.What = opText(op)
+	s.When = fmt.Sprintf("%s · %s", atText(op.startNs), durationText(op.latencyNs()))
+	if !op.closed {
+		s.When = atText(op.startNs) + ", never completed"
+	}
+	if op.node != "" {
+		s.Evidence = op.node
+	}
+	if op.zxid != 0 {
+		s.Evidence += " · zxid " + zxidText(op.zxid)
+	}
+	if op.closed && op.version >= 0 && op.outcome == outcomeOK {
+		s.Evidence += " · version " + strconv.Itoa(int(op.version))
+	}
+}
+
+func (s *stepView) sentence() string {
+	if !s.Known {
+		return s.What
+	}
+	return s.Process + ", " + s.What
+}
+
+// inTime puts impossible operations last, so that a picture which has to leave
+// some out never leaves out those, and the others in order of completion.
+func inTime(ops []drawn) []drawn {
+	sorted := append([]drawn(nil), ops...)
+	sort.SliceStable(sorted, func(i, j int) bool {
+		if sorted[i].impossible != sorted[j].impossible {
+			return sorted[j].impossible
+		}
+		return sorted[i].op.startNs < sorted[j].op.startNs
+	})
+	return sorted
+}
+
+// spanOf is the range in which the operations lie, with a margin.
+func spanOf(r *run, ops []drawn) string {
+	if len(ops) == 0 {
+		return ""
+	}
+	from, to := pictureSpan(r, ops)
+	return rangeText(from, to)
+}

@@ -1,0 +1,83 @@
+package store
+
+import "time"
+
+// Meta is run.json: what was run, on what, and what happened beside the
+// operations. Times in ns count from HistoryStart, as those of the history do.
+type Meta struct {
+	Name    string    `json:"name"`
+	Command string    `json:"command"` // reproduces the run
+	Start   time.Time `json:"start"`
+	// HistoryStart is zero in a run that ended before its first operation.
+	HistoryStart time.Time `json:"historyStart"`
+	Workload     string    `json:"workload"`
+	Nemesis      []string  `json:"nemesis"` // kinds of faults asked for
+	Seed         int64     `json:"seed"`
+
+	TimeLimitSeconds float64 `json:"timeLimitSeconds"`
+	Concurrency      int     `json:"concurrency"`
+	RatePerSecond    float64 `json:"ratePerSecond"`
+
+	Members []string `json:"members"`
+	Driver  string   `json:"driver"`
+	Why     string   `json:"why"` // the driver was chosen
+	Engine  string   `json:"engine"`
+	Image   string   `json:"image"`
+	ImageID string   `json:"imageId"`
+	Network string   `json:"network"`
+	// Versions of what took part ("lab", "go", "server").
+	Versions map[string]string `json:"versions"`
+
+	Phases  []Phase  `json:"phases"`
+	Faults  []Fault  `json:"faults"`
+	Leaders []Leader `json:"leaders"`
+	// Operations counts the lines of the history when its recording closed. It is
+	// 0 in a run that did not come so far, and in those of earlier versions.
+	Operations int `json:"operations,omitempty"`
+	// Interrupted says that somebody ended the run early.
+	Interrupted bool `json:"interrupted,omitempty"`
+	// Problems are what kept the run from going its whole way. A run with
+	// problems is no pass.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Phase is a part of the run. EndNs is 0 if the phase did not end.
+type Phase struct {
+	Name    string `json:"name"`
+	StartNs int64  `json:"startNs"`
+	EndNs   int64  `json:"endNs"`
+}
+
+// Fault is one fault of the schedule as it went.
+type Fault struct {
+	Name        string   `json:"name"`
+	Variant     string   `json:"variant"`
+	Targets     []string `json:"targets"`
+	StartNs     int64    `json:"startNs"`
+	EffectiveNs int64    `json:"effectiveNs"`
+	EndNs       int64    `json:"endNs"`
+	HealedNs    int64    `json:"healedNs"`
+	Effective   bool     `json:"effective"`
+	Healed      bool     `json:"healed"`
+	Unavailable bool     `json:"unavailable,omitempty"` // this machine can't do it
+	Detail      string   `json:"detail"`
+}
+
+// Leader is a time in which a member was seen to lead an epoch. EndNs is 0 if
+// it led to the end.
+type Leader struct {
+	Member  string `json:"member"`
+	Epoch   int64  `json:"epoch"`
+	StartNs int64  `json:"startNs"`
+	EndNs   int64  `json:"endNs"`
+}
+
+// ReadMeta reads run.json.
+func (r *Run) ReadMeta() (Meta, error) {
+	var meta Meta
+	err := r.ReadJSON(RunFile, &meta)
+	return meta, err
+}
+
+// WriteMeta replaces run.json.
+func (r *Run) WriteMeta(meta Meta) error { return r.WriteJSON(RunFile, meta) }

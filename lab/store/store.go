@@ -1,0 +1,199 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"time"
+)
+
+// Names of the files of a run.
+const (
+	RunFile      = "run.json"
+	HistoryFile  = "history.jsonl"
+	HistoryEDN   = "history.edn"
+	ScheduleFile = "schedule.yaml"
+	ResultsFile  = "results.json"
+	ResultsEDN   = "results.edn"
+	TreesFile    = "trees.json"
+	ReportFile   = "report.html"
+	LabLog       = "lab.log"
+
+	latestLink = "latest"
+	// timeLayout is Jepsen's yyyyMMdd'T'HHmmss.SSSZ.
+	timeLayout = "20060102T150405.000-0700"
+)
+
+var namePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.+-]{0,99}$`)
+
+// Store is a directory of runs.
+type Store struct {
+	root string
+}
+
+// Open names the store at root; the directory is made when the first run is.
+func Open(root string) *Store { return &Store{root: root} }
+
+// Root is the directory of the store.
+func (s *Store) Root() string { return s.root }
+
+// Create makes the directory of a new run and points the links to it. Two runs
+// of one name in one millisecond get different directories.
+func (s *Store) Create(name string, start time.Time) (*Run, error) {
+	if !namePattern.MatchString(name) || name == latestLink {
+		return nil, fmt.Errorf("run name %q: want up to 100 letters, digits and _ . + -", name)
+	}
+	parent := filepath.Join(s.root, name)
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return nil, fmt.Errorf("make a place for the run: %w", err)
+	}
+	for range 1000 {
+		dir := filepath.Join(parent, start.Format(timeLayout))
+		err := os.Mkdir(dir, 0o755)
+		if errors.Is(err, fs.ErrExist) {
+			start = start.Add(time.Millisecond)
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("make a place for the run: %w", err)
+		}
+		if err := relink(filepath.Join(parent, latestLink), filepath.Base(dir)); err != nil {
+			return nil, err
+		}
+		if err := relink(filepath.Join(s.root, latestLink), filepath.Join(name, filepath.Base(dir))); err != nil {
+			return nil, err
+		}
+		return &Run{Dir: dir}, nil
+	}
+	return nil, fmt.Errorf("no free directory below %s for a run at %s", parent, start)
+}
+
+// relink points a symbolic link to target, which is relative to it.
+func relink(link, target string) error {
+	temporary := fmt.Sprintf("%s.%d", link, os.Getpid())
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("link the newest run: %w", err)
+	}
+	if err := os.Symlink(target, temporary); err != nil {
+		return fmt.Errorf("link the newest run: %w", err)
+	}
+	if err := os.Rename(temporary, link); err != nil {
+		return fmt.Errorf("link the newest run: %w", err)
+	}
+	return nil
+}
+
+// Find opens a run by its directory, which may be a link such as store/latest.
+func Find(dir string) (*Run, error) {
+	resolved, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, fmt.Errorf("no run at %s: %w", dir, err)
+	}
+	if _, err := os.Stat(filepath.Join(resolved, RunFile)); err != nil {
+		return nil, fmt.Errorf("%s is not the directory of a run: it has no %s", dir, RunFile)
+	}
+	return &Run{Dir: resolved}, nil
+}
+
+// Summary is one line of the list of runs.
+type Summary struct {
+	Dir     string
+	Meta    Meta
+	Results Results // without results if the run was never checked
+	Checked bool
+}
+
+// List reads all runs, the newest first. Directories that hold no run are left
+// out; a run that can't be read is reported with its error and left out.
+func (s *Store) List() ([]Summary, error) {
+	paths, err := filepath.Glob(filepath.Join(s.root, "*", "*", RunFile))
+	if err != nil {
+		return nil, fmt.Errorf("list the runs of %s: %w", s.root, err)
+	}
+	var runs []Summary
+	var problems []error
+	for _, path := range paths {
+		run := &Run{Dir: filepath.Dir(path)}
+		info, err := os.Lstat(run.Dir)
+		if err != nil || info.Mode()&fs.ModeSymlink != 0 {
+			continue // "latest" names a run that is listed under its own name
+		}
+		summary := Summary{Dir: run.Dir}
+		if summary.Meta, err = run.ReadMeta(); err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		summary.Results, err = run.ReadResults()
+		summary.Checked = err == nil
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, err)
+		}
+		runs = append(runs, summary)
+	}
+	sort.SliceStable(runs, func(i, j int) bool { return runs[i].Meta.Start.After(runs[j].Meta.Start) })
+	return runs, errors.Join(problems...)
+}
+
+// Run is the directory of one run.
+type Run struct {
+	Dir string
+}
+
+// Path is the path of one of the run's files.
+func (r *Run) Path(name string) string { return filepath.Join(r.Dir, name) }
+
+// WriteFile replaces one of the run's files.
+func (r *Run) WriteFile(name string, data []byte) error {
+	return r.Write(name, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// Write replaces one of the run's files by what write produces. The old file
+// stays if write fails.
+func (r *Run) Write(name string, write func(io.Writer) error) error {
+	path := r.Path(name)
+	file, err := os.Create(path + ".new")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	err = write(file)
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(path+".new"))
+	}
+	return nil
+}
+
+// WriteJSON replaces one of the run's files by a value in JSON.
+func (r *Run) WriteJSON(name string, value any) error {
+	data, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return r.WriteFile(name, append(data, '\n'))
+}
+
+// ReadJSON reads one of the run's files.
+func (r *Run) ReadJSON(name string, value any) error {
+	data, err := os.ReadFile(r.Path(name))
+	if err != nil {
+		return fmt.Errorf("read the run: %w", err)
+	}
+	if err := json.Unmarshal(data, value); err != nil {
+		return fmt.Errorf("%s: %w", r.Path(name), err)
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"zoolab/lab/history"
+	"zoolab/workloads"
+)
+
+var start = time.Date(2026, 7, 4, 12, 30, 59, 123_000_000, time.FixedZone("", 2*3600))
+
+func newRun(t *testing.T, s *Store, name string, at time.Time) *Run {
+	t.Helper()
+	run, err := s.Create(name, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.WriteMeta(Meta{Name: name, Start: at, Seed: 5, Nemesis: []string{"kill"}}); err != nil {
+		t.Fatal(err)
+	}
+	return run
+}
+
+func TestLayoutIsJepsens(t *testing.T) {
+	s := Open(filepath.Join(t.TempDir(), "store"))
+	run := newRun(t, s, "register-kill", start)
+	if want := filepath.Join(s.Root(), "register-kill", "20260704T123059.123+0200"); run.Dir != want {
+		t.Errorf("directory %s, want %s", run.Dir, want)
+	}
+	again := newRun(t, s, "register-kill", start)
+	other := newRun(t, s, "register-none", start.Add(time.Second))
+	for link, want := range map[string]string{
+		"latest":               other.Dir,
+		"register-kill/latest": again.Dir,
+		"register-none/latest": other.Dir,
+	} {
+		target, err := os.Readlink(filepath.Join(s.Root(), link))
+		if err != nil || filepath.IsAbs(target) {
+			t.Errorf("link %s: %q, %v; want a relative one", link, target, err)
+		}
+		found, err := Find(filepath.Join(s.Root(), link))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found.Dir != want {
+			t.Errorf("%s leads to %s, want %s", link, found.Dir, want)
+		}
+	}
+}
+
+func TestBadNames(t *testing.T) {
+	for _, name := range []string{"", "latest", "../up", "a/b", ".hidden"} {
+		if run, err := Open(t.TempDir()).Create(name, start); err == nil {
+			t.Errorf("name %q made %s", name, run.Dir)
+		}
+	}
+}
+
+func TestListNewestFirst(t *testing.T) {
+	s := Open(t.TempDir())
+	old := newRun(t, s, "a", start)
+	recent := newRun(t, s, "b", start.Add(time.Hour))
+	if err := old.WriteResults(Results{Verdict: workloads.VerdictFail, Cause: "lost"}); err != nil {
+		t.Fatal(err)
+	}
+	broken := newRun(t, s, "c", start)
+	if err := broken.WriteFile(RunFile, []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	runs, err := s.List()
+	if err == nil || !strings.Contains(err.Error(), broken.Dir) {
+		t.Errorf("error %v does not name the run that can't be read", err)
+	}
+	if len(runs) != 2 || runs[0].Dir != recent.Dir || runs[1].Dir != old.Dir {
+		t.Fatalf("listed %+v", runs)
+	}
+	if runs[0].Checked || !runs[1].Checked || runs[1].Results.Verdict != workloads.VerdictFail {
+		t.Errorf("listed %+v", runs)
+	}
+	if empty, err := Open(filepath.Join(t.TempDir(), "none")).List(); err != nil || len(empty) != 0 {
+		t.Errorf("an absent store lists %v, %v", empty, err)
+	}
+}
+
+func TestFindNamesWhatIsWrong(t *testing.T) {
+	if _, err := Find(filepath.Join(t.TempDir(), "none")); err == nil || !strings.Contains(err.Error(), "no run at") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := Find(t.TempDir()); err == nil || !strings.Contains(err.Error(), "has no run.json") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestResultsRoundTrip(t *testing.T) {
+	run := newRun(t, Open(t.TempDir()), "a", start)
+	results := Results{Verdict: workloads.VerdictFail, Cause: "1 of 2", Checkers: []workloads.Result{
+		{Checker: "linearizable", Verdict: workloads.VerdictFail, Cause: "stale", Failures: []workloads.Failure{
+			{Key: "k1", Cause: "why", Ops: []int{3, 5}, Steps: []workloads.Step{{Op: 5, State: "value 1", Why: "no"}}},
+		}},
+		{Checker: "zxid-order", Verdict: workloads.VerdictOK, Cause: "fine", Stats: map[string]any{"replies": 5.0}},
+		{Checker: "logs-agree", Verdict: workloads.VerdictUnknown},
+	}}
+	if err := run.WriteResults(results); err != nil {
+		t.Fatal(err)
+	}
+	got, err := run.ReadResults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, results) {
+		t.Errorf("got  %+v\nwant %+v", got, results)
+	}
+	data, err := os.ReadFile(run.Path(ResultsEDN))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{:valid? false, :cause "1 of 2", :linearizable {:valid? false, :cause "stale", :failures [{:key "k1", :cause "why", :ops [3 5]}]}, :zxid-order {:valid? true, :cause "fine", :stats {:replies 5.0}}, :logs-agree {:valid? :unknown, :cause ""}}` + "\n"
+	if string(data) != want {
+		t.Errorf("results.edn is\n%swant\n%s", data, want)
+	}
+	if _, rest, err := history.ParseEDN(data); err != nil || len(rest) != 1 {
+		t.Errorf("results.edn can't be read back: %v, rest %q", err, rest)
+	}
+}
+
+func TestWriteKeepsTheOldFileOnFailure(t *testing.T) {
+	run := newRun(t, Open(t.TempDir()), "a", start)
+	if err := run.WriteJSON(TreesFile, make(chan int)); err == nil {
+		t.Error("a channel was written as JSON")
+	}
+	if meta, err := run.ReadMeta(); err != nil || meta.Seed != 5 {
+		t.Errorf("run.json reads %+v, %v", meta, err)
+	}
+}

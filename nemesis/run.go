@@ -1,0 +1,266 @@
+package nemesis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// ErrCrashed says that a process was found down that no fault had killed.
+var ErrCrashed = errors.New("process ended by itself")
+
+// Bounds of the executor. A probe is repeated until it succeeds or its bound is
+// over; then the step is reported as not effective, or not healed.
+const (
+	injectTimeout    = 15 * time.Second
+	effectiveTimeout = 12 * time.Second
+	healTimeout      = 30 * time.Second
+	leaderTimeout    = 3 * time.Second
+	healAllTimeout   = 60 * time.Second
+	probeInterval    = 100 * time.Millisecond
+	healTries        = 3
+)
+
+// Phase says which part of a step an event reports.
+type Phase string
+
+// The phases of a step, in their order. Heal is the start of the heal; Healed
+// its proof. An event with an error reports that the phase was not reached.
+const (
+	PhaseStart     Phase = "start"
+	PhaseEffective Phase = "effective"
+	PhaseHeal      Phase = "heal"
+	PhaseHealed    Phase = "healed"
+)
+
+// Event is one line of the nemesis' own history.
+type Event struct {
+	Time    time.Time
+	Index   int // of the step in the schedule
+	Phase   Phase
+	Fault   string
+	Variant string
+	Targets []string // names, roles are resolved
+	Detail  string   // what was done or seen, for people
+	Err     error    // why the phase was not reached; wraps ErrUnavailable if the fault can't be done here
+}
+
+// Recorder takes the events of a run. It is called from several goroutines.
+type Recorder interface {
+	RecordNemesis(Event)
+}
+
+// Outcome is what became of one step. Times are relative to the start of the
+// fault phase; those of what was not reached are zero.
+type Outcome struct {
+	Step        Step
+	Targets     []string
+	Effective   bool // proved to be in effect
+	Healed      bool // proved to be healed
+	StartAt     time.Duration
+	EffectiveAt time.Duration
+	HealAt      time.Duration
+	HealedAt    time.Duration
+	Err         error
+}
+
+// Unavailable reports whether the fault can't be done here.
+func (o Outcome) Unavailable() bool { return errors.Is(o.Err, ErrUnavailable) }
+
+// executor carries one schedule out.
+type executor struct {
+	world    *world
+	recorder Recorder
+	start    time.Time
+}
+
+// Run carries a schedule out and returns after schedule.Total, with one outcome
+// for each step that was started. When ctx ends, it heals what is in effect,
+// with a context of its own, and returns ctx's error. The error is also set if
+// the final heal failed; errors of single steps stand in their outcomes.
+func Run(ctx context.Context, schedule Schedule, injector Injector, recorder Recorder) (outcomes []Outcome, err error) {
+	if err := schedule.Validate(); err != nil {
+		return nil, err
+	}
+	e := &executor{world: newWorld(injector, schedule.Members), recorder: recorder, start: time.Now()}
+	defer func() {
+		healCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), healAllTimeout)
+		defer cancel()
+		if healErr := injector.HealAll(healCtx); healErr != nil {
+			err = errors.Join(err, fmt.Errorf("nemesis: final heal: %w", healErr))
+		}
+	}()
+
+	results := make([]*Outcome, len(schedule.Steps))
+	var wg sync.WaitGroup
+	for i, step := range schedule.Steps {
+		wg.Go(func() { results[i] = e.runStep(ctx, i, step) })
+	}
+	wg.Wait()
+	for _, outcome := range results {
+		if outcome != nil {
+			outcomes = append(outcomes, *outcome)
+		}
+	}
+	return outcomes, e.sleepUntil(ctx, schedule.Total)
+}
+
+// runStep carries out one step from its start to its proved heal. It returns
+// nil if ctx ended before the start.
+func (e *executor) runStep(ctx context.Context, index int, step Step) *Outcome {
+	if e.sleepUntil(ctx, step.At) != nil {
+		return nil
+	}
+	fault, err := Lookup(step.Fault)
+	if err != nil {
+		return &Outcome{Step: step, Err: err}
+	}
+	s := activeStep{index: index, id: strconv.Itoa(index), step: step}
+	detail := ""
+	s.targets, detail = e.resolve(ctx, index, step.Targets)
+	out := &Outcome{Step: step, Targets: s.targets, StartAt: e.elapsed()}
+	e.record(s, PhaseStart, detail, nil)
+
+	if err = e.inject(ctx, fault, s); err != nil {
+		out.Err = fmt.Errorf("inject: %w", err)
+		e.record(s, PhaseEffective, "", out.Err)
+	} else if detail, err := e.prove(ctx, fault, s, effectiveTimeout); err != nil {
+		out.Err = fmt.Errorf("not proved to be in effect: %w", err)
+		e.record(s, PhaseEffective, "", out.Err)
+	} else {
+		out.Effective, out.EffectiveAt = true, e.elapsed()
+		e.record(s, PhaseEffective, detail, nil)
+		// A wait that ctx cuts short is followed by the heal all the same.
+		_ = e.sleepUntil(ctx, out.StartAt+step.Duration)
+	}
+	e.healStep(ctx, fault, s, out)
+	return out
+}
+
+// inject changes the cluster. It doesn't end with ctx: a change that is cut off
+// may still be carried out by the engine, after its heal.
+func (e *executor) inject(ctx context.Context, fault Fault, s activeStep) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), injectTimeout)
+	defer cancel()
+	e.world.change.Lock()
+	defer e.world.change.Unlock()
+	return fault.inject(ctx, e.world, s)
+}
+
+// healStep ends a step, also after ctx has ended and after a failed inject,
+// which may have hit some of its targets.
+func (e *executor) healStep(ctx context.Context, fault Fault, s activeStep, out *Outcome) {
+	healCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), healTimeout)
+	defer cancel()
+	out.HealAt = e.elapsed()
+	e.record(s, PhaseHeal, "", nil)
+
+	detail := ""
+	err := e.heal(healCtx, fault, s)
+	if err == nil {
+		detail, err = e.prove(healCtx, fault, s, healTimeout)
+	}
+	if err != nil {
+		err = fmt.Errorf("heal: %w", err)
+		out.Err = errors.Join(out.Err, err)
+		e.record(s, PhaseHealed, "", err)
+		return
+	}
+	out.Healed, out.HealedAt = true, e.elapsed()
+	e.record(s, PhaseHealed, detail, nil)
+}
+
+// heal changes the cluster back, with a second and third try. A crash isn't
+// tried again: it was seen once and would be hidden.
+func (e *executor) heal(ctx context.Context, fault Fault, s activeStep) error {
+	for try := 1; ; try++ {
+		e.world.change.Lock()
+		err := fault.heal(ctx, e.world, s)
+		e.world.change.Unlock()
+		if err == nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrCrashed) || try == healTries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(probeInterval):
+		}
+	}
+}
+
+// prove repeats the fault's check until it succeeds or the timeout is over. A
+// check that another step's change made fail is repeated like any other.
+func (e *executor) prove(ctx context.Context, fault Fault, s activeStep, timeout time.Duration) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	lastErr := errors.New("no check came to an end")
+	for {
+		detail, err := fault.check(ctx, e.world, s)
+		if err == nil {
+			return detail, nil
+		}
+		if ctx.Err() == nil {
+			lastErr = err
+		}
+		select {
+		case <-ctx.Done():
+			return "", fmt.Errorf("within %s: %w", timeout, lastErr)
+		case <-time.After(probeInterval):
+		}
+	}
+}
+
+// resolve turns roles into names. Without a leader it falls back to a member
+// that depends on the step alone, so that the fault happens all the same.
+func (e *executor) resolve(ctx context.Context, index int, targets []string) ([]string, string) {
+	var out []string
+	detail := ""
+	for _, target := range targets {
+		if target == RoleLeader {
+			target, detail = e.leader(ctx, index)
+		}
+		out = append(out, target)
+	}
+	return out, detail
+}
+
+func (e *executor) leader(ctx context.Context, index int) (name, detail string) {
+	ctx, cancel := context.WithTimeout(ctx, leaderTimeout)
+	defer cancel()
+	for {
+		name, err := e.world.injector.Leader(ctx)
+		if err == nil {
+			return name, "leader is " + name
+		}
+		select {
+		case <-ctx.Done():
+			name = e.world.members[index%len(e.world.members)]
+			return name, fmt.Sprintf("no leader within %s (%v), took %s", leaderTimeout, err, name)
+		case <-time.After(probeInterval):
+		}
+	}
+}
+
+func (e *executor) record(s activeStep, phase Phase, detail string, err error) {
+	e.recorder.RecordNemesis(Event{
+		Time: time.Now(), Index: s.index, Phase: phase, Fault: s.step.Fault,
+		Variant: s.step.Variant, Targets: s.targets, Detail: detail, Err: err,
+	})
+}
+
+func (e *executor) elapsed() time.Duration { return time.Since(e.start) }
+
+// sleepUntil waits until the time since the start is at, or ctx ends.
+func (e *executor) sleepUntil(ctx context.Context, at time.Duration) error {
+	timer := time.NewTimer(at - e.elapsed())
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return ctx.Err()
+	}
+}

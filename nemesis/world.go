@@ -1,0 +1,149 @@
+package nemesis
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// activeStep is a step that is being carried out.
+type activeStep struct {
+	index   int
+	id      string // unique within the run, names the step's rules
+	step    Step
+	targets []string // names, roles are resolved
+}
+
+// world keeps what the active steps want the cluster to be, so that overlapping
+// faults on one member or link don't heal each other.
+type world struct {
+	injector Injector
+	members  []string
+
+	// change is held while the cluster is being changed: one change at a time.
+	change sync.Mutex
+
+	// mu guards what follows.
+	mu sync.Mutex
+	// holds has for each member the steps that keep its process from running.
+	holds map[string]map[string]ProcessState
+	// applied is the state that reconcile last brought the process to.
+	// Invariant: a process that isn't in it ended by itself.
+	applied map[string]ProcessState
+	// links has the links that each step blocks.
+	links map[string][]Link
+}
+
+func newWorld(injector Injector, members []string) *world {
+	w := &world{
+		injector: injector,
+		members:  members,
+		holds:    make(map[string]map[string]ProcessState),
+		applied:  make(map[string]ProcessState),
+		links:    make(map[string][]Link),
+	}
+	for _, member := range members {
+		w.holds[member] = make(map[string]ProcessState)
+		w.applied[member] = Running
+	}
+	return w
+}
+
+func (w *world) hold(member, id string, state ProcessState) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.holds[member][id] = state
+}
+
+func (w *world) release(member, id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.holds[member], id)
+}
+
+// wanted is the state that the active steps want: down beats paused.
+func (w *world) wanted(member string) ProcessState {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	want := Running
+	for _, state := range w.holds[member] {
+		want = max(want, state)
+	}
+	return want
+}
+
+func (w *world) block(id string, links []Link) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.links[id] = links
+}
+
+func (w *world) unblock(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.links, id)
+}
+
+func (w *world) blockedLinks() map[Link]bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := make(map[Link]bool)
+	for _, links := range w.links {
+		for _, link := range links {
+			out[link] = true
+		}
+	}
+	return out
+}
+
+// reconcile brings a member's process to the wanted state. A process that was
+// found down without having been killed is an error, also when down is wanted:
+// a crash must not pass for a fault. The change lock is held.
+func (w *world) reconcile(ctx context.Context, member string) error {
+	status, err := w.injector.Status(ctx, member)
+	if err != nil {
+		return fmt.Errorf("%s: %w", member, err)
+	}
+	want := w.wanted(member)
+	w.mu.Lock()
+	crashed := status.State == Down && w.applied[member] != Down
+	w.mu.Unlock()
+
+	switch {
+	case status.State == want:
+	case want == Down:
+		err = w.injector.Kill(ctx, member)
+	case status.State == Down:
+		err = w.injector.Restart(ctx, member)
+		if err == nil && want == Paused {
+			err = w.injector.Pause(ctx, member)
+		}
+	case want == Paused:
+		err = w.injector.Pause(ctx, member)
+	default:
+		err = w.injector.Resume(ctx, member)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", member, err)
+	}
+	w.mu.Lock()
+	w.applied[member] = want
+	w.mu.Unlock()
+	if crashed {
+		return fmt.Errorf("%s: %w (%s)", member, ErrCrashed, status.Detail)
+	}
+	return nil
+}
+
+// allLinks lists both directions between every pair of members.
+func (w *world) allLinks() []Link {
+	var all []Link
+	for _, from := range w.members {
+		for _, to := range w.members {
+			if from != to {
+				all = append(all, Link{From: from, To: to})
+			}
+		}
+	}
+	return all
+}

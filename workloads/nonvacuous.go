@@ -1,0 +1,77 @@
+package workloads
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// FaultOutcome is what the lab knows of one fault of the schedule after the run.
+type FaultOutcome struct {
+	Name      string // "kill", "pause", "partition", ...
+	Effective bool   // a probe saw it in effect
+	Healed    bool   // a probe saw it healed
+	Detail    string // what the probe saw, for people
+}
+
+// CheckNonVacuous fails a run that proves nothing: a fault was asked for and
+// none was seen in effect, or an operation kind of the workload never
+// succeeded. Asked names the kinds of faults that the run was to have. A fault
+// that was never seen healed fails the run too, because what came after it,
+// recovery and final reads, was then no test.
+func CheckNonVacuous(history []Op, kinds []string, asked []string, outcomes []FaultOutcome) Result {
+	result := Result{Checker: "non-vacuous", Verdict: VerdictOK, Stats: map[string]any{}}
+	succeeded := make(map[string]int)
+	for i := range history {
+		if op := &history[i]; op.Process >= 0 && op.Type == OK {
+			succeeded[op.F]++
+		}
+	}
+	var complaints []string
+	for _, kind := range kinds {
+		result.Stats["ok-"+kind] = succeeded[kind]
+		if succeeded[kind] == 0 {
+			complaints = append(complaints, fmt.Sprintf("no %s ever succeeded", kind))
+		}
+	}
+	effective := make(map[string]int)
+	for _, outcome := range outcomes {
+		if outcome.Effective {
+			effective[outcome.Name]++
+		}
+		if outcome.Effective && !outcome.Healed {
+			complaints = append(complaints, fmt.Sprintf("a %s was never seen healed (%s)", outcome.Name, outcome.Detail))
+		}
+	}
+	wanted := append([]string(nil), asked...)
+	sort.Strings(wanted)
+	for _, fault := range wanted {
+		result.Stats["effective-"+fault] = effective[fault]
+		if effective[fault] == 0 {
+			complaints = append(complaints, fmt.Sprintf("no %s was ever seen in effect", fault))
+		}
+	}
+	if len(complaints) > 0 {
+		result.Verdict = VerdictFail
+		result.Cause = "the run proves nothing: " + strings.Join(complaints, "; ")
+		for _, complaint := range complaints {
+			result.Failures = append(result.Failures, Failure{Cause: complaint})
+		}
+		return result
+	}
+	total := 0
+	for _, kind := range kinds {
+		total += succeeded[kind]
+	}
+	result.Cause = fmt.Sprintf("%d operations succeeded, of every kind, under %d effective faults", total, len(outcomes)-countIneffective(outcomes))
+	return result
+}
+
+func countIneffective(outcomes []FaultOutcome) (count int) {
+	for _, outcome := range outcomes {
+		if !outcome.Effective {
+			count++
+		}
+	}
+	return count
+}

@@ -1,0 +1,93 @@
+package workloads
+
+import (
+	"context"
+	"fmt"
+	"math/rand"
+	"sort"
+	"strings"
+)
+
+// Workload is everything the lab needs to run one kind of operations and to
+// judge what came of them.
+type Workload struct {
+	Name string
+	Doc  string // one line, for people
+
+	// Kinds are the operations that must succeed at least once in a run that
+	// is worth anything.
+	Kinds []string
+
+	// NewGenerator starts the stream of operations of one run.
+	NewGenerator func(Options) Generator
+
+	// Setup prepares the ensemble, once, before the first operation. It may be
+	// called again after it failed.
+	Setup func(context.Context, Client) error
+
+	// Do carries out one invocation and returns its completion. It keeps no
+	// state and may be called by many goroutines with a Client each.
+	Do func(context.Context, Client, Op) Op
+
+	// Checkers judge a history of this workload.
+	Checkers func(Bounds) []Checker
+}
+
+// Options shape the operations of one run.
+type Options struct {
+	Concurrency int // client processes at a time, at least 1
+}
+
+// Generator decides what processes do next. It is not safe for concurrent use:
+// the caller serializes Next, Completed and Final. With the same sequence of
+// calls and the same random source it gives the same operations.
+type Generator interface {
+	// Next gives the next invocation: F, Key, Value and, where it has a
+	// meaning, Version. The caller fills in the rest.
+	Next(rng *rand.Rand) Op
+	// Completed tells the generator how an operation ended.
+	Completed(Op)
+	// Final gives the invocations that read everything once more after the
+	// ensemble has recovered.
+	Final() []Op
+}
+
+// Checker judges a history.
+type Checker struct {
+	Name  string
+	Check func(history []Op) Result
+}
+
+// Bounds limit what a checker may spend. A checker that meets a bound answers
+// unknown.
+type Bounds struct {
+	KeyTimeMs   int64 // search of one key
+	MemoryBytes int64 // search as a whole
+	MaxFailures int   // failures that are worked out in full
+}
+
+// DefaultBounds suit a machine with two cores and a few gigabytes.
+var DefaultBounds = Bounds{KeyTimeMs: 10_000, MemoryBytes: 512 << 20, MaxFailures: 5}
+
+var table = map[string]Workload{
+	"register": registerWorkload,
+}
+
+// Lookup finds a workload by its name.
+func Lookup(name string) (Workload, error) {
+	workload, ok := table[name]
+	if !ok {
+		return Workload{}, fmt.Errorf("no workload %q; there are: %s", name, strings.Join(Names(), ", "))
+	}
+	return workload, nil
+}
+
+// Names lists the workloads in alphabetical order.
+func Names() []string {
+	names := make([]string, 0, len(table))
+	for name := range table {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
