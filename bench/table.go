@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// goal is what this server is to reach against Apache, or by itself.
+type goal struct {
+	limit    float64
+	relative bool // the limit is a ratio to Apache's figure
+	atLeast  bool // else at most
+}
+
+var goals = map[[2]string]goal{
+	{"set256", "throughput"}:  {3, true, true},
+	{"set1", "p50"}:           {0.5, true, false},
+	{"read64", "throughput"}:  {2, true, true},
+	{measureGap, "median"}:    {0.8, false, false},
+	{measureMemory, "median"}: {0.25, true, false},
+}
+
+var titles = func() map[string]string {
+	all := map[string]string{
+		measureMemory: "resident memory of a member",
+		measureGap:    "write gap after kill -9 of the leader",
+		measureStart:  "start from the large snapshot",
+	}
+	for _, c := range cells {
+		all[c.name] = c.title
+	}
+	return all
+}()
+
+// table gives a line per measured quantity: each server's median over the
+// rounds, their ratio where both were measured, and the goal where there is one.
+func table(figures []figure, systems []system) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "\n%-38s %-10s", "", "")
+	for _, s := range systems {
+		fmt.Fprintf(&text, " %14s", s.name)
+	}
+	fmt.Fprintf(&text, " %9s  %s\n", "ratio", "goal")
+	for _, name := range measurementNames() {
+		title := titles[name]
+		for _, quantity := range quantities(figures, name) {
+			fmt.Fprintf(&text, "%-38s %-10s", title, quantity)
+			title = ""
+			values := map[string]float64{}
+			for _, s := range systems {
+				value, unit, ok := summary(figures, s.name, name, quantity)
+				if !ok {
+					fmt.Fprintf(&text, " %14s", "-")
+					continue
+				}
+				values[s.name] = value
+				fmt.Fprintf(&text, " %14s", format(value)+" "+unit)
+			}
+			fmt.Fprintf(&text, " %9s  %s\n", ratio(values), verdict(values, goals[[2]string{name, quantity}]))
+		}
+	}
+	return text.String()
+}
+
+// quantities lists what was recorded of a measurement, in the order of recording.
+func quantities(figures []figure, measurement string) []string {
+	var names []string
+	for _, f := range figures {
+		if f.Measurement == measurement && !slices.Contains(names, f.Quantity) {
+			names = append(names, f.Quantity)
+		}
+	}
+	return names
+}
+
+// summary is the median over the rounds; of what is called worst, the worst.
+func summary(figures []figure, system, measurement, quantity string) (value float64, unit string, ok bool) {
+	var values []float64
+	for _, f := range figures {
+		if f.System == system && f.Measurement == measurement && f.Quantity == quantity {
+			values, unit = append(values, f.Value), f.Unit
+		}
+	}
+	if len(values) == 0 {
+		return 0, "", false
+	}
+	if quantity == "worst" {
+		return maximum(values), unit, true
+	}
+	return median(values), unit, true
+}
+
+func ratio(values map[string]float64) string {
+	ours, theirs := values[nodeName], values[apacheName]
+	if ours == 0 || theirs == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f x", ours/theirs)
+}
+
+func verdict(values map[string]float64, g goal) string {
+	ours, measured := values[nodeName]
+	if g.limit == 0 || !measured {
+		return ""
+	}
+	bound, sign := "at most", ""
+	if g.atLeast {
+		bound = "at least"
+	}
+	if g.relative {
+		theirs := values[apacheName]
+		if theirs == 0 {
+			return ""
+		}
+		ours /= theirs
+		sign = " x"
+	}
+	outcome := "missed"
+	if (g.atLeast && ours >= g.limit) || (!g.atLeast && ours <= g.limit) {
+		outcome = "reached"
+	}
+	return fmt.Sprintf("%s %.2f%s: %s", bound, g.limit, sign, outcome)
+}
+
+// format gives three significant digits or all digits before the point.
+func format(value float64) string {
+	switch {
+	case value >= 100:
+		return fmt.Sprintf("%.0f", value)
+	case value >= 10:
+		return fmt.Sprintf("%.1f", value)
+	}
+	return fmt.Sprintf("%.2f", value)
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}
+
+func maximum(values []float64) float64 { return slices.Max(values) }
