@@ -15,7 +15,7 @@ import (
 // clock, no randomness of their own, no I/O, no goroutine. The simulator is exact
 // because they are.
 var pure = []string{
-	"zk/jute", "node/fifo", "node/quorum", "node/tree", "node/prep", "node/zab", "node/replica", "node/auth", "workloads",
+	"zk/jute", "zk/sasl", "node/fifo", "node/quorum", "node/tree", "node/prep", "node/zab", "node/replica", "node/auth", "workloads",
 }
 
 // impureImports may not be used by a pure package.
