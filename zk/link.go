@@ -56,7 +56,7 @@ type link struct {
 func (c *Client) open(ctx context.Context, server string) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
-	conn, err := c.dial(ctx, "tcp", server)
+	conn, err := c.dialServer(ctx, server)
 	if err != nil {
 		return nil, err
 	}

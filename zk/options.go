@@ -2,6 +2,7 @@ package zk
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -25,6 +26,7 @@ type settings struct {
 	connectTimeout      time.Duration // 0: session timeout / number of servers
 	readTimeout         time.Duration // 0: two thirds of the session timeout
 	dial                DialFunc
+	tls                 *tls.Config // nil for plain connections
 	log                 *slog.Logger
 	rng                 *rand.Rand
 	onSession           func(SessionEvent)
@@ -74,8 +76,14 @@ func WithReadTimeout(timeout time.Duration) Option {
 	return func(s *settings) { s.readTimeout = timeout }
 }
 
-// WithDialer replaces the TCP dialer: for TLS, proxies and tests.
+// WithDialer replaces the TCP dialer: for proxies and tests, and for TLS with the stores
+// of a Java client (tlsconf.Stores.Dial).
 func WithDialer(dial DialFunc) Option { return func(s *settings) { s.dial = dial } }
+
+// WithTLS encrypts every connection, for the servers' secureClientPort. Where config has
+// no ServerName, the certificate of each server must be good for its host in the connect
+// string. config must not be changed afterwards.
+func WithTLS(config *tls.Config) Option { return func(s *settings) { s.tls = config } }
 
 // WithLogger logs what happens to connections and the session. The default is silence.
 func WithLogger(log *slog.Logger) Option { return func(s *settings) { s.log = log } }
