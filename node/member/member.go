@@ -160,7 +160,7 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int) error {
 		SnapCount:           m.cfg.Storage.SnapCount,
 		SnapSizeLimitBytes:  m.cfg.Storage.SnapSizeLimitBytes,
 		Replayed:            replayed,
-		Prep:                prep.Options{ExtendedTypes: m.cfg.ExtendedTypesEnabled},
+		Prep:                prep.Options{ExtendedTypes: m.cfg.ExtendedTypesEnabled, ReconfigEnabled: m.cfg.ReconfigEnabled},
 		Authenticate:        authenticator.Authenticate,
 		Rand:                rand.New(rand.NewChaCha8(seed)),
 	}, boot, t, m.now())

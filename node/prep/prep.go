@@ -11,6 +11,9 @@ import (
 type Options struct {
 	// ExtendedTypes allows TTL znodes (zookeeper.extendedTypesEnabled).
 	ExtendedTypes bool
+	// ReconfigEnabled lets reconfigurations be asked for (reconfigEnabled). They are not
+	// implemented, which is also what Apache's standalone server answers then.
+	ReconfigEnabled bool
 }
 
 // Request is a write request as it came from a client, or from the server itself for
@@ -147,7 +150,7 @@ func (p *Prep) body(req *Request, h *jute.TxnHeader) (jute.Record, jute.ErrorCod
 	case jute.OpMulti:
 		return p.multi(req, h)
 	case jute.OpReconfig:
-		return nil, jute.CodeReconfigDisabled
+		return nil, p.reconfig(req)
 	}
 	record := requestRecord(req.Op)
 	if record == nil {
@@ -164,6 +167,17 @@ func (p *Prep) body(req *Request, h *jute.TxnHeader) (jute.Record, jute.ErrorCod
 		return nil, code
 	}
 	return p.operation(h, req.Who, req.Op, record)
+}
+
+// reconfig refuses a change of the ensemble.
+func (p *Prep) reconfig(req *Request) jute.ErrorCode {
+	if code := decode(req.Body, new(jute.ReconfigRequest)); code != jute.CodeOK {
+		return code
+	}
+	if !p.opts.ReconfigEnabled {
+		return jute.CodeReconfigDisabled
+	}
+	return jute.CodeUnimplemented
 }
 
 func requestRecord(op jute.OpCode) jute.Record {
@@ -229,7 +243,7 @@ func (p *Prep) multi(req *Request, h *jute.TxnHeader) (jute.Record, jute.ErrorCo
 	failed := false
 	for _, part := range request.Ops {
 		op := partOp(part)
-		if requestRecord(op) == nil {
+		if !fitsPart(op, part.Record) {
 			return nil, jute.CodeMarshallingError
 		}
 		if failed {
@@ -268,6 +282,13 @@ func partOp(part jute.MultiOp) jute.OpCode {
 		return jute.OpCreateTTL
 	}
 	return jute.OpCreate
+}
+
+// fitsPart reports whether a part can be prepared as op: it must be a write, and a TTL
+// mode in a create that brings no time to live spoils the whole multi.
+func fitsPart(op jute.OpCode, record jute.Record) bool {
+	_, hasTTL := record.(*jute.CreateTTLRequest)
+	return requestRecord(op) != nil && (op != jute.OpCreateTTL || hasTTL)
 }
 
 func errorPart(code jute.ErrorCode) jute.Txn {

@@ -158,7 +158,12 @@ func TestErrors(t *testing.T) {
 		{"createSession malformed", Request{Op: jute.OpCreateSession, Body: []byte{1}}, jute.CodeMarshallingError},
 		{"multi malformed", Request{Op: jute.OpMulti, Body: []byte{1}}, jute.CodeMarshallingError},
 		{"multi of reads", request(jute.OpMulti, &jute.MultiRequest{Ops: []jute.MultiOp{{Type: jute.OpGetData, Record: &jute.GetDataRequest{Path: "/"}}}}), jute.CodeMarshallingError},
-		{"reconfig", Request{Op: jute.OpReconfig}, jute.CodeReconfigDisabled},
+		{"multi with a TTL mode and no TTL", request(jute.OpMulti, &jute.MultiRequest{Ops: []jute.MultiOp{
+			{Type: jute.OpDelete, Record: &jute.DeleteRequest{Path: "/p/leaf", Version: -1}},
+			{Type: jute.OpCreate, Record: &jute.CreateRequest{Path: "/x", ACL: openAll, Flags: jute.ModeTTL}},
+		}}), jute.CodeMarshallingError},
+		{"reconfig", request(jute.OpReconfig, &jute.ReconfigRequest{}), jute.CodeReconfigDisabled},
+		{"reconfig malformed", Request{Op: jute.OpReconfig}, jute.CodeMarshallingError},
 		{"a read", Request{Op: jute.OpGetData}, jute.CodeUnimplemented},
 		{"refused", refused(create("/refused", 0)), jute.CodeSessionMoved},
 	} {

@@ -17,10 +17,11 @@ const (
 
 func kindOf(op jute.OpCode) kind {
 	switch op {
-	case jute.OpExists, jute.OpGetData, jute.OpGetACL, jute.OpGetChildren, jute.OpGetChildren2, jute.OpPing,
-		jute.OpSetWatches, jute.OpAuth, jute.OpGetEphemerals, jute.OpGetAllChildrenNumber:
+	case jute.OpExists, jute.OpGetData, jute.OpGetACL, jute.OpGetChildren, jute.OpGetChildren2, jute.OpMultiRead,
+		jute.OpPing, jute.OpSetWatches, jute.OpAuth, jute.OpWhoAmI, jute.OpGetEphemerals, jute.OpGetAllChildrenNumber:
 		return kindLocal
-	case jute.OpCreate, jute.OpCreate2, jute.OpDelete, jute.OpSetData, jute.OpSetACL, jute.OpMulti, jute.OpCloseSession:
+	case jute.OpCreate, jute.OpCreate2, jute.OpCreateContainer, jute.OpCreateTTL, jute.OpDelete, jute.OpSetData,
+		jute.OpSetACL, jute.OpCheck, jute.OpMulti, jute.OpReconfig, jute.OpCloseSession:
 		return kindWrite
 	case jute.OpSync:
 		return kindSync
@@ -48,7 +49,7 @@ func writeReply(op jute.OpCode, result *tree.Result) jute.Record {
 	switch op {
 	case jute.OpCreate:
 		return &jute.CreateResponse{Path: result.Path}
-	case jute.OpCreate2:
+	case jute.OpCreate2, jute.OpCreateContainer, jute.OpCreateTTL:
 		return &jute.Create2Response{Path: result.Path, Stat: result.Stat}
 	case jute.OpSetData:
 		return &jute.SetDataResponse{Stat: result.Stat}

@@ -115,6 +115,14 @@ func (r *Replica) readMeta(c *Conn, op jute.OpCode, body []byte) (jute.Record, e
 			return nil, err
 		}
 		return &jute.GetEphemeralsResponse{Ephemerals: withPrefix(t.Ephemerals(c.session), q.PrefixPath)}, nil
+	case jute.OpMultiRead:
+		var q jute.MultiRequest
+		if err := decode(body, &q); err != nil {
+			return nil, err
+		}
+		return multiRead(t, who, q.Ops)
+	case jute.OpWhoAmI:
+		return whoAmI(who), nil
 	case jute.OpSetWatches:
 		var q jute.SetWatches
 		if err := decode(body, &q); err != nil {
@@ -134,7 +142,11 @@ func decode(body []byte, q jute.Record) error {
 	return d.Err()
 }
 
+// withPrefix keeps the paths that begin with the prefix. A blank one keeps all, as "/" does.
 func withPrefix(paths []string, prefix string) []string {
+	if strings.IndexFunc(prefix, func(r rune) bool { return r > ' ' }) < 0 {
+		prefix = ""
+	}
 	kept := make([]string, 0, len(paths))
 	for _, p := range paths {
 		if strings.HasPrefix(p, prefix) {

@@ -175,6 +175,9 @@ func parseRequest(op string, args []string) (jute.OpCode, jute.Record, error) {
 			r.Flags = jute.ModePersistentSequential
 		case "container":
 			r.Flags = jute.ModeContainer
+			return jute.OpCreateContainer, r, nil
+		case "ttl":
+			return jute.OpCreateTTL, &jute.CreateTTLRequest{Path: arg(0), ACL: anyone, Flags: jute.ModeTTL, TtlMs: must(strconv.ParseInt(arg(2), 10, 64))}, nil
 		case "creator":
 			r.ACL = []jute.ACL{{Perms: jute.PermAll, ID: jute.ID{Scheme: "auth"}}}
 		}
@@ -203,6 +206,13 @@ func parseRequest(op string, args []string) (jute.OpCode, jute.Record, error) {
 		return jute.OpSetWatches, &jute.SetWatches{RelativeZxid: must(strconv.ParseInt(arg(0), 16, 64)), DataWatches: args[1:]}, nil
 	case "multi":
 		return parseMulti(args)
+	case "multiread":
+		_, body, err := parseMulti(args)
+		return jute.OpMultiRead, body, err
+	case "whoami":
+		return jute.OpWhoAmI, nil, nil
+	case "reconfig":
+		return jute.OpReconfig, &jute.ReconfigRequest{}, nil
 	case "op":
 		return jute.OpCode(must(strconv.Atoi(arg(0)))), nil, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"zoolab/node/prep"
 	"zoolab/node/quorum"
 	"zoolab/node/tree"
 	"zoolab/node/zab"
@@ -29,6 +30,7 @@ func testConfig(sid int64, n int) Config {
 		},
 		MinSessionTimeoutMs: 2 * testTickMs, MaxSessionTimeoutMs: 20 * testTickMs,
 		SnapCount: 1_000_000,
+		Prep:      prep.Options{ExtendedTypes: true},
 		Authenticate: func(scheme string, auth []byte) (jute.ID, bool) {
 			return jute.ID{Scheme: scheme, ID: string(auth)}, scheme == "digest"
 		},

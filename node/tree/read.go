@@ -100,6 +100,9 @@ func (t *Tree) AllChildrenNumber(path string, who Caller) (int32, error) {
 		return 0, err
 	}
 	if h == rootNode {
+		if path == "" {
+			return int32(t.store.count), nil // the root itself is below it, as Apache counts
+		}
 		return int32(t.store.count - 1), nil
 	}
 	return int32(t.store.descendants(h)), nil
