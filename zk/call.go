@@ -2,6 +2,7 @@ package zk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -23,9 +24,10 @@ type call struct {
 	op      jute.OpCode
 	path    string // as the caller gave it, for errors
 	req     jute.Record
-	resp    jute.Record // nil if the answer has no body
-	watch   *watchRequest
-	changes bool // whether the operation can change anything
+	resp    jute.Record   // nil if the answer has no body
+	watch   *watchRequest // what the answer sets, if anything
+	removal *watchRemoval // what the answer ends, if anything
+	changes bool          // whether the operation can change anything
 
 	state callState
 	xid   int32
@@ -53,13 +55,18 @@ func (c *Client) do(ctx context.Context, k *call) (Reply, error) {
 	if err := ctx.Err(); err != nil {
 		return Reply{}, refuse(k.op, k.path, err)
 	}
+	if c.requestTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, c.requestTimeout, ErrRequestTimeout)
+		defer cancel()
+	}
 	select {
 	case c.slots <- struct{}{}:
 	default:
 		select {
 		case c.slots <- struct{}{}:
 		case <-ctx.Done():
-			return Reply{}, refuse(k.op, k.path, fmt.Errorf("%w while %d calls are pending", ctx.Err(), cap(c.slots)))
+			return Reply{}, refuse(k.op, k.path, fmt.Errorf("%w while %d calls are pending", ended(ctx), cap(c.slots)))
 		}
 	}
 	defer func() { <-c.slots }()
@@ -70,7 +77,7 @@ func (c *Client) do(ctx context.Context, k *call) (Reply, error) {
 	select {
 	case <-k.done:
 	case <-ctx.Done():
-		if err := c.cancel(k, ctx.Err()); err != nil {
+		if err := c.cancel(k, ended(ctx)); err != nil {
 			return Reply{}, err
 		}
 	}
@@ -78,6 +85,14 @@ func (c *Client) do(ctx context.Context, k *call) (Reply, error) {
 		return Reply{Zxid: k.zxid}, k.err
 	}
 	return Reply{Zxid: k.zxid}, nil
+}
+
+// ended says why a context has ended: by the client's own limit or as it says itself.
+func ended(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), ErrRequestTimeout) {
+		return ErrRequestTimeout
+	}
+	return ctx.Err()
 }
 
 func (c *Client) enqueue(k *call) error {
@@ -92,11 +107,15 @@ func (c *Client) enqueue(k *call) error {
 		return ErrDisconnected
 	}
 	c.queue.push(k)
+	c.wakeWriter()
+	return nil
+}
+
+func (c *Client) wakeWriter() {
 	select {
 	case c.wake <- struct{}{}:
 	default: // the writer has been woken and not yet looked
 	}
-	return nil
 }
 
 // cancel gives up a call whose context has ended. It returns nil if the call was

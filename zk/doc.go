@@ -35,8 +35,19 @@
 // and fires what has changed since. What it can't see is a znode that was created and
 // deleted again in between.
 //
+// AddWatch sets a watch that stays, on a znode or on all below it too, and sends its
+// events to a channel of the caller. Servers don't replay what it misses while there
+// is no connection; an event with ErrEventsLost then says so.
+//
+// # The session
+//
+// SessionEvents tells each change of the session's state. WithReadOnly lets the client
+// fall back to servers without a quorum, which answer reads only, while it looks for a
+// better one. Session and WithSession carry a session over to another client.
+//
 // # Goroutines
 //
 // A client has one goroutine for the session, which reads while there is a
-// connection, and one that writes. Close and Detach wait until both have ended.
+// connection, one that writes, and one that searches while the connection is
+// read-only. Close and Detach wait until all have ended.
 package zk

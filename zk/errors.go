@@ -21,6 +21,21 @@ var (
 	ErrUnimplemented           error = jute.CodeUnimplemented
 	ErrQuotaExceeded           error = jute.CodeQuotaExceeded
 	ErrThrottled               error = jute.CodeThrottledOp
+	ErrNoWatcher               error = jute.CodeNoWatcher
+	ErrNotReadOnly             error = jute.CodeNotReadOnly
+	ErrEphemeralOnLocalSession error = jute.CodeEphemeralOnLocalSession
+	ErrReconfigDisabled        error = jute.CodeReconfigDisabled
+	ErrReconfigInProgress      error = jute.CodeReconfigInProgress
+	ErrNewConfigNoQuorum       error = jute.CodeNewConfigNoQuorum
+	ErrSASLRequired            error = jute.CodeSessionClosedRequireSASL
+	ErrSystem                  error = jute.CodeSystemError
+	ErrRuntimeInconsistency    error = jute.CodeRuntimeInconsistency
+	ErrDataInconsistency       error = jute.CodeDataInconsistency
+	ErrMarshalling             error = jute.CodeMarshallingError
+	ErrOperationTimeout        error = jute.CodeOperationTimeout
+	ErrUnknownSession          error = jute.CodeUnknownSession
+	ErrAPI                     error = jute.CodeAPIError
+	ErrInvalidCallback         error = jute.CodeInvalidCallback
 )
 
 // The errors of the client itself. ErrBadArguments may come from both sides.
@@ -31,6 +46,8 @@ var (
 	ErrSessionExpired error = jute.CodeSessionExpired
 	// ErrConnectionLoss says that the connection broke before an answer came.
 	ErrConnectionLoss error = jute.CodeConnectionLoss
+	// ErrRequestTimeout says that no answer came within WithRequestTimeout.
+	ErrRequestTimeout error = jute.CodeRequestTimeout
 	// ErrClosed says that Close or Detach was called.
 	ErrClosed = errors.New("the client is closed")
 	// ErrDisconnected says that there is no connection at the moment; only a
@@ -39,7 +56,14 @@ var (
 	// ErrRequestTooLarge says that a request is above WithMaxRequestSize; a server
 	// would have dropped the connection.
 	ErrRequestTooLarge = errors.New("request too large")
+	// ErrEventsLost is the Err of an event that stands for those that a persistent
+	// watch has missed: its channel was full, or there was no connection. What the
+	// channel watches must be read again.
+	ErrEventsLost = errors.New("events were lost")
 )
+
+// errSASL marks that a server has refused the SASL authentication. It is final.
+var errSASL = fmt.Errorf("SASL: %w", ErrAuthFailed)
 
 // OpError is the error of a call.
 type OpError struct {
@@ -92,7 +116,7 @@ func refusal(code jute.ErrorCode) bool {
 		jute.CodeAuthFailed, jute.CodeSessionMoved, jute.CodeNotReadOnly, jute.CodeBadArguments,
 		jute.CodeEphemeralOnLocalSession, jute.CodeNoWatcher, jute.CodeReconfigDisabled,
 		jute.CodeSessionClosedRequireSASL, jute.CodeQuotaExceeded, jute.CodeThrottledOp,
-		jute.CodeUnimplemented:
+		jute.CodeUnimplemented, jute.CodeReconfigInProgress, jute.CodeNewConfigNoQuorum:
 		return true
 	}
 	return false

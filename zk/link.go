@@ -38,12 +38,25 @@ type link struct {
 	// decoder belongs to the reader; it is here so that a frame costs no allocation.
 	decoder jute.Decoder
 
+	// What the server has granted; set before serve.
+	granted      jute.ConnectResponse
+	readOnly     bool
+	timeout      time.Duration // of the session
+	greetedAt    time.Time     // when the connect request was sent
 	readTimeout  time.Duration
 	pingInterval time.Duration
+	// authenticated says that SASL has been used.
+	authenticated bool
 
-	greeting []byte // what goes out before any call; set before serve
-	out      []byte // belongs to the writer
-	lastXid  int32  // guarded by Client.mu
+	// What goes out before any call; set before serve.
+	credentials []credential
+	watches     []*jute.SetWatches2
+	out         []byte // belongs to the writer
+
+	// Guarded by Client.mu.
+	lastXid int32
+	cause   error // why the client itself has ended the connection
+	mark    mark
 
 	// What was handed to the connection and is not yet answered, oldest first. Both
 	// are guarded by Client.mu. Credentials are answered out of the calls' order.
@@ -52,9 +65,22 @@ type link struct {
 	resent   []credential // credentials of the greeting that wait for an answer
 }
 
-// open connects to a server and makes or takes over the session.
-func (c *Client) open(ctx context.Context, server string) (*link, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
+// mark is a request whose answer will tell that the session was alive when it was sent.
+type mark struct {
+	xid    int32
+	sentAt time.Time // zero if there is no mark
+}
+
+// open connects to a server and makes or takes over the session; readOnly says whether
+// a server without a quorum will do.
+func (c *Client) open(ctx context.Context, server string, readOnly bool) (*link, error) {
+	timeout := c.connectTimeout
+	if timeout == 0 {
+		c.mu.Lock()
+		timeout = c.sessionTimeout / time.Duration(len(c.hosts.servers))
+		c.mu.Unlock()
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	conn, err := c.dialServer(ctx, server)
 	if err != nil {
@@ -62,10 +88,10 @@ func (c *Client) open(ctx context.Context, server string) (*link, error) {
 	}
 	l := &link{c: c, server: server, conn: conn}
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if err := l.handshake(); err != nil {
+	if err := l.handshake(readOnly); err != nil {
 		conn.Close()
 		if ctx.Err() != nil && !errors.Is(err, ErrSessionExpired) {
-			err = fmt.Errorf("no answer to the connect request in %v", c.connectTimeout)
+			err = fmt.Errorf("no answer to the connect request in %v", timeout)
 		}
 		return nil, err
 	}
@@ -76,18 +102,23 @@ func (c *Client) open(ctx context.Context, server string) (*link, error) {
 	return l, nil
 }
 
-// handshake sends the connect request and takes over what the server grants.
-func (l *link) handshake() error {
+// handshake sends the connect request and keeps what the server grants.
+func (l *link) handshake(readOnly bool) error {
 	c := l.c
-	session := c.Session()
-	request := jute.ReadOnlyConnectRequest{HasReadOnly: true}
+	c.mu.Lock()
+	session, known := c.sessionLocked(), c.known
+	c.mu.Unlock()
+	request := jute.ReadOnlyConnectRequest{HasReadOnly: true, ReadOnly: readOnly}
 	request.LastZxidSeen = session.LastZxid
 	request.TimeoutMs = int32(c.sessionTimeout.Milliseconds())
-	request.SessionID = session.ID
-	request.Passwd = session.Password
+	if known {
+		request.SessionID = session.ID
+		request.Passwd = session.Password
+	}
 	if request.Passwd == nil {
 		request.Passwd = make([]byte, passwordBytes)
 	}
+	l.greetedAt = time.Now()
 	if _, err := l.conn.Write(appendFrame(nil, &request)); err != nil {
 		return err
 	}
@@ -101,41 +132,44 @@ func (l *link) handshake() error {
 	if err := jute.Unmarshal(frame, &response); err != nil {
 		return fmt.Errorf("connect response: %w", err)
 	}
-	if response.TimeoutMs <= 0 || response.SessionID == 0 {
-		if session.ID != 0 {
-			return ErrSessionExpired
-		}
-		return errors.New("the server refused a new session")
+	switch {
+	case response.ReadOnly && !readOnly:
+		return errors.New("the server is read-only")
+	case response.TimeoutMs > 0 && response.SessionID != 0:
+		l.grant(&response)
+		return nil
+	case known && !response.ReadOnly:
+		return ErrSessionExpired
 	}
-	l.grant(&response.ConnectResponse)
-	return nil
+	return errors.New("the server refused a new session")
 }
 
-// grant takes over the session that the server answered with.
-func (l *link) grant(response *jute.ConnectResponse) {
-	c := l.c
-	timeout := time.Duration(response.TimeoutMs) * time.Millisecond
-	c.mu.Lock()
-	c.session.ID = response.SessionID
-	c.session.Password = jute.Clone(response.Passwd)
-	c.session.Timeout = timeout
-	c.mu.Unlock()
-	l.pingInterval = timeout / 3
-	l.readTimeout = c.readTimeout
+// grant keeps what the server has answered with.
+func (l *link) grant(response *jute.ReadOnlyConnectResponse) {
+	l.granted = response.ConnectResponse
+	l.granted.Passwd = jute.Clone(response.Passwd)
+	l.readOnly = response.ReadOnly
+	l.timeout = time.Duration(response.TimeoutMs) * time.Millisecond
+	l.pingInterval = l.timeout / 3
+	l.readTimeout = l.c.readTimeout
 	if l.readTimeout == 0 {
-		l.readTimeout = timeout * 2 / 3
+		l.readTimeout = l.timeout * 2 / 3
 	}
 }
 
-// greet prepares what tells a server about the session: credentials, then watches.
-func (l *link) greet(auths []credential, watches []jute.SetWatches) {
+// greet keeps what tells a server about the session: credentials, then watches.
+func (l *link) greet(auths []credential, watches []*jute.SetWatches2) {
 	l.resent = append(l.resent, auths...)
-	for _, a := range auths {
-		l.greeting = appendRequest(l.greeting, jute.XidAuth, jute.OpAuth, &jute.AuthPacket{Scheme: a.scheme, Auth: a.auth})
+	l.credentials, l.watches = append(l.credentials, auths...), watches
+}
+
+// abandon ends the connection for a reason of the client's own; the caller holds
+// Client.mu.
+func (l *link) abandon(cause error) {
+	if l.cause == nil {
+		l.cause = cause
 	}
-	for i := range watches {
-		l.greeting = appendRequest(l.greeting, jute.XidSetWatches, jute.OpSetWatches, &watches[i])
-	}
+	l.conn.Close()
 }
 
 // serve carries calls and answers until the connection ends, and says why it did.
@@ -157,6 +191,12 @@ func (l *link) serve(ctx context.Context) error {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
+		l.c.mu.Lock()
+		cause := l.cause
+		l.c.mu.Unlock()
+		if cause != nil {
+			return cause
+		}
 		if writeErr != nil {
 			return writeErr
 		}
@@ -169,7 +209,9 @@ func (l *link) serve(ctx context.Context) error {
 func (l *link) write(dead <-chan struct{}) error {
 	ping := time.NewTimer(l.pingInterval)
 	defer ping.Stop()
-	l.out = append(l.out, l.greeting...)
+	if err := l.writeGreeting(); err != nil {
+		return err
+	}
 	for {
 		l.fill()
 		if len(l.out) > 0 {
@@ -182,10 +224,44 @@ func (l *link) write(dead <-chan struct{}) error {
 		select {
 		case <-l.c.wake:
 		case <-ping.C:
-			l.out = appendRequest(l.out, jute.XidPing, jute.OpPing, nil)
+			l.ping()
 		case <-dead:
 			return nil
 		}
+	}
+}
+
+// writeGreeting sends what goes before any call. What is sent with the last of it
+// follows in the same write.
+func (l *link) writeGreeting() error {
+	for _, a := range l.credentials {
+		l.out = appendRequest(l.out, jute.XidAuth, jute.OpAuth, &jute.AuthPacket{Scheme: a.scheme, Auth: a.auth})
+	}
+	for _, frame := range l.watches {
+		if len(l.out) > batchBytes {
+			if err := l.flush(); err != nil {
+				return err
+			}
+		}
+		op, record := setWatches(frame)
+		l.out = appendRequest(l.out, jute.XidSetWatches, op, record)
+	}
+	l.credentials, l.watches = nil, nil
+	return nil
+}
+
+func (l *link) ping() {
+	l.out = appendRequest(l.out, jute.XidPing, jute.OpPing, nil)
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	l.setMark(jute.XidPing)
+}
+
+// setMark lets the answer to a request that is about to be sent tell that the session
+// was alive by now, unless an older request is to tell. The caller holds Client.mu.
+func (l *link) setMark(xid int32) {
+	if l.mark.sentAt.IsZero() {
+		l.mark = mark{xid, time.Now()}
 	}
 }
 
@@ -224,6 +300,7 @@ func (l *link) fill() {
 			l.authing.push(k)
 		} else {
 			l.inflight.push(k)
+			l.setMark(k.xid)
 		}
 	}
 }
@@ -277,11 +354,14 @@ func (l *link) receive(frame []byte) error {
 		return l.c.notify(header.Zxid, d)
 	}
 	k, err := l.answered(&header)
+	if header.Xid == jute.XidAuth && header.Err != jute.CodeOK {
+		l.c.tell(SessionEvent{State: StateAuthFailed, Server: l.server, Session: l.c.Session(), Err: header.Err})
+	}
 	if err != nil || k == nil {
 		return err
 	}
 	if header.Err != jute.CodeOK {
-		l.c.register(k, header.Err)
+		l.c.settle(k, header.Err)
 		k.fail(header.Err, !refusal(header.Err))
 		return nil
 	}
@@ -293,7 +373,7 @@ func (l *link) receive(frame []byte) error {
 			return err
 		}
 	}
-	l.c.register(k, jute.CodeOK)
+	l.c.settle(k, jute.CodeOK)
 	k.done <- struct{}{}
 	return nil
 }
@@ -305,6 +385,9 @@ func (l *link) answered(header *jute.ReplyHeader) (*call, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.session.LastZxid = max(c.session.LastZxid, header.Zxid)
+	if header.Xid == l.mark.xid && !l.mark.sentAt.IsZero() {
+		c.heardAt, l.mark = l.mark.sentAt, mark{}
+	}
 	var k *call
 	switch header.Xid {
 	case jute.XidPing:

@@ -240,10 +240,10 @@ func TestReconnect(t *testing.T) {
 		for _, e := range events {
 			states = append(states, e.State)
 		}
-		if want := []zk.State{zk.StateConnected, zk.StateConnecting, zk.StateConnected}; !slices.Equal(states[:3], want) || states[len(states)-1] != zk.StateClosed {
+		if want := []zk.State{zk.StateConnecting, zk.StateConnected, zk.StateDisconnected, zk.StateConnected}; !slices.Equal(states[:4], want) || states[len(states)-1] != zk.StateClosed {
 			t.Errorf("states %v", states)
 		}
-		if events[1].Err == nil || events[0].Session.ID != sessionID || events[0].Server != "server:2181" {
+		if events[2].Err == nil || events[1].Session.ID != sessionID || events[1].Server != "server:2181" {
 			t.Errorf("events %+v", events)
 		}
 	})
@@ -278,7 +278,7 @@ func TestRefusedCredential(t *testing.T) {
 		}
 		p.reply(jute.XidAuth, 1, 0, nil)
 		leave(c, p)
-		if len(reasons) < 2 || !errors.Is(reasons[1], zk.ErrAuthFailed) {
+		if len(reasons) < 3 || !errors.Is(reasons[2], zk.ErrAuthFailed) {
 			t.Errorf("events with %v", reasons)
 		}
 	})

@@ -3,16 +3,34 @@ package zk
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"zoolab/zk/jute"
 )
 
 // Op is one part of a Multi: see CreateOp, SetOp, DeleteOp and CheckOp.
 type Op struct {
-	op     jute.OpCode
-	path   string
-	mode   Mode
-	record func(serverPath string) jute.Record
+	op      jute.OpCode
+	path    string
+	mode    Mode
+	invalid error // why the part can't be asked
+	record  func(serverPath string) jute.Record
+}
+
+// records gives the parts as a server reads them.
+func (c *Client) records(op jute.OpCode, ops []Op) (*jute.MultiRequest, error) {
+	request := &jute.MultiRequest{Ops: make([]jute.MultiOp, len(ops))}
+	for i, part := range ops {
+		err := part.invalid
+		if err == nil {
+			err = checkCreatePath(part.path, part.mode)
+		}
+		if err != nil {
+			return nil, refuse(op, part.path, err)
+		}
+		request.Ops[i] = jute.MultiOp{Type: part.op, Record: part.record(c.serverPath(part.path))}
+	}
+	return request, nil
 }
 
 // CreateOp makes a znode, as Create does.
@@ -21,8 +39,19 @@ func CreateOp(path string, data []byte, mode Mode, acl ...ACL) Op {
 	if mode == Container {
 		op = jute.OpCreateContainer
 	}
-	return Op{op, path, mode, func(p string) jute.Record {
+	var invalid error
+	if mode.TTL() {
+		invalid = fmt.Errorf("%w: a znode of mode TTL needs CreateTTLOp", ErrBadArguments)
+	}
+	return Op{op: op, path: path, mode: mode, invalid: invalid, record: func(p string) jute.Record {
 		return &jute.CreateRequest{Path: p, Data: data, ACL: orOpen(acl), Flags: mode}
+	}}
+}
+
+// CreateTTLOp makes a znode with a time to live, as CreateTTL does.
+func CreateTTLOp(path string, data []byte, mode Mode, ttl time.Duration, acl ...ACL) Op {
+	return Op{op: jute.OpCreateTTL, path: path, mode: mode, invalid: checkTTL(mode, ttl), record: func(p string) jute.Record {
+		return &jute.CreateTTLRequest{Path: p, Data: data, ACL: orOpen(acl), Flags: mode, TtlMs: ttl.Milliseconds()}
 	}}
 }
 
@@ -70,15 +99,12 @@ type MultiReply struct {
 // Multi carries out all parts or none. If a part is refused, the error is the
 // refusal, with the part's path, and Results tells which part it was.
 func (c *Client) Multi(ctx context.Context, ops ...Op) (MultiReply, error) {
-	request := jute.MultiRequest{Ops: make([]jute.MultiOp, len(ops))}
-	for i, op := range ops {
-		if err := checkCreatePath(op.path, op.mode); err != nil {
-			return MultiReply{}, refuse(jute.OpMulti, op.path, err)
-		}
-		request.Ops[i] = jute.MultiOp{Type: op.op, Record: op.record(c.serverPath(op.path))}
+	request, err := c.records(jute.OpMulti, ops)
+	if err != nil {
+		return MultiReply{}, err
 	}
 	var resp jute.MultiResponse
-	r, err := c.do(ctx, &call{op: jute.OpMulti, req: &request, resp: &resp, changes: true})
+	r, err := c.do(ctx, &call{op: jute.OpMulti, req: request, resp: &resp, changes: true})
 	reply := MultiReply{Reply: r}
 	if err != nil {
 		return reply, err
@@ -112,4 +138,47 @@ func (c *Client) result(part jute.MultiOp) OpResult {
 		}
 	}
 	return OpResult{}
+}
+
+// Txn builds a Multi whose results go where its parts were asked: each method adds a
+// part and returns where Commit will put its result. A Txn is used by one goroutine.
+type Txn struct {
+	c       *Client
+	ops     []Op
+	results []*OpResult
+}
+
+// Txn begins a Multi. Nothing is asked before Commit.
+func (c *Client) Txn() *Txn { return &Txn{c: c} }
+
+// Add adds a part.
+func (t *Txn) Add(op Op) *OpResult {
+	result := &OpResult{Err: ErrNotTried}
+	t.ops, t.results = append(t.ops, op), append(t.results, result)
+	return result
+}
+
+// Create adds a CreateOp.
+func (t *Txn) Create(path string, data []byte, mode Mode, acl ...ACL) *OpResult {
+	return t.Add(CreateOp(path, data, mode, acl...))
+}
+
+// Set adds a SetOp.
+func (t *Txn) Set(path string, data []byte, version int32) *OpResult {
+	return t.Add(SetOp(path, data, version))
+}
+
+// Delete adds a DeleteOp.
+func (t *Txn) Delete(path string, version int32) *OpResult { return t.Add(DeleteOp(path, version)) }
+
+// Check adds a CheckOp.
+func (t *Txn) Check(path string, version int32) *OpResult { return t.Add(CheckOp(path, version)) }
+
+// Commit carries out all parts or none, as Client.Multi does.
+func (t *Txn) Commit(ctx context.Context) (Reply, error) {
+	reply, err := t.c.Multi(ctx, t.ops...)
+	for i, result := range reply.Results {
+		*t.results[i] = result
+	}
+	return reply.Reply, err
 }

@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"strings"
+	"fmt"
+	"time"
 
 	"zoolab/zk/jute"
 )
@@ -24,7 +25,11 @@ const (
 	Ephemeral            = jute.ModeEphemeral
 	PersistentSequential = jute.ModePersistentSequential
 	EphemeralSequential  = jute.ModeEphemeralSequential
-	Container            = jute.ModeContainer
+	// Container znodes are deleted by the server once their last child has gone.
+	Container = jute.ModeContainer
+	// TTL znodes are made by CreateTTL.
+	TTL           = jute.ModeTTL
+	TTLSequential = jute.ModeTTLSequential
 )
 
 // Reply is part of every result, also of one that an error stands beside.
@@ -96,12 +101,17 @@ func (c *Client) get(ctx context.Context, path string, w *watchRequest) (DataRep
 	if err := checkPath(path); err != nil {
 		return DataReply{}, refuse(jute.OpGetData, path, err)
 	}
+	return c.getAt(ctx, path, c.serverPath(path), w)
+}
+
+// getAt reads the znode at serverPath, which the caller knows as path.
+func (c *Client) getAt(ctx context.Context, path, serverPath string, w *watchRequest) (DataReply, error) {
 	var x struct {
 		call call
 		req  jute.GetDataRequest
 		resp getDataResponse
 	}
-	x.req = jute.GetDataRequest{Path: c.serverPath(path), Watch: w != nil}
+	x.req = jute.GetDataRequest{Path: serverPath, Watch: w != nil}
 	x.call = call{op: jute.OpGetData, path: path, req: &x.req, resp: &x.resp, watch: w}
 	reply, err := c.do(ctx, &x.call)
 	if err != nil {
@@ -207,6 +217,9 @@ func (c *Client) Create(ctx context.Context, path string, data []byte, mode Mode
 	if err := checkCreatePath(path, mode); err != nil {
 		return CreateReply{}, refuse(op, path, err)
 	}
+	if mode.TTL() {
+		return CreateReply{}, refuse(op, path, fmt.Errorf("%w: a znode of mode TTL needs CreateTTL", ErrBadArguments))
+	}
 	var resp jute.Create2Response
 	reply, err := c.do(ctx, &call{op: op, path: path, resp: &resp, changes: true,
 		req: &jute.CreateRequest{Path: c.serverPath(path), Data: data, ACL: orOpen(acl), Flags: mode}})
@@ -214,6 +227,38 @@ func (c *Client) Create(ctx context.Context, path string, data []byte, mode Mode
 		return CreateReply{Reply: reply}, err
 	}
 	return CreateReply{Reply: reply, Path: c.clientPath(resp.Path), Stat: resp.Stat}, nil
+}
+
+// CreateTTL makes a znode of mode TTL or TTLSequential, which the server deletes when
+// it has had no children and its data was not set for the time to live. The server
+// must have extended types enabled, or else it answers ErrUnimplemented.
+func (c *Client) CreateTTL(ctx context.Context, path string, data []byte, mode Mode, ttl time.Duration, acl ...ACL) (CreateReply, error) {
+	if err := checkCreatePath(path, mode); err != nil {
+		return CreateReply{}, refuse(jute.OpCreateTTL, path, err)
+	}
+	if err := checkTTL(mode, ttl); err != nil {
+		return CreateReply{}, refuse(jute.OpCreateTTL, path, err)
+	}
+	var resp jute.Create2Response
+	reply, err := c.do(ctx, &call{op: jute.OpCreateTTL, path: path, resp: &resp, changes: true,
+		req: &jute.CreateTTLRequest{Path: c.serverPath(path), Data: data, ACL: orOpen(acl), Flags: mode, TtlMs: ttl.Milliseconds()}})
+	if err != nil {
+		return CreateReply{Reply: reply}, err
+	}
+	return CreateReply{Reply: reply, Path: c.clientPath(resp.Path), Stat: resp.Stat}, nil
+}
+
+// maxTTL is the longest time to live that servers can store: 40 bits of milliseconds.
+const maxTTL = (1<<40 - 1) * time.Millisecond
+
+func checkTTL(mode Mode, ttl time.Duration) error {
+	if !mode.TTL() {
+		return fmt.Errorf("%w: a time to live needs the mode TTL or TTLSequential", ErrBadArguments)
+	}
+	if ttl < time.Millisecond || ttl > maxTTL {
+		return fmt.Errorf("%w: the time to live %v must be from 1 ms to %v", ErrBadArguments, ttl, maxTTL)
+	}
+	return nil
 }
 
 // Delete removes a znode without children if it is at the version; AnyVersion
@@ -271,51 +316,4 @@ func (c *Client) Sync(ctx context.Context, path string) (Reply, error) {
 func (c *Client) AddAuth(ctx context.Context, scheme string, auth []byte) error {
 	_, err := c.do(ctx, &call{op: jute.OpAuth, req: &jute.AuthPacket{Scheme: scheme, Auth: bytes.Clone(auth)}})
 	return err
-}
-
-// GetEphemerals lists the session's ephemeral znodes whose path starts with prefix.
-func (c *Client) GetEphemerals(ctx context.Context, prefix string) ([]string, Reply, error) {
-	if err := checkPath(prefix); err != nil {
-		return nil, Reply{}, refuse(jute.OpGetEphemerals, prefix, err)
-	}
-	var resp jute.GetEphemeralsResponse
-	reply, err := c.do(ctx, &call{op: jute.OpGetEphemerals, path: prefix, resp: &resp,
-		req: &jute.GetEphemeralsRequest{PrefixPath: c.serverPath(prefix)}})
-	if err != nil {
-		return nil, reply, err
-	}
-	paths := resp.Ephemerals[:0]
-	for _, path := range resp.Ephemerals {
-		if path == c.chroot || strings.HasPrefix(path, c.chroot+"/") {
-			paths = append(paths, c.clientPath(path))
-		}
-	}
-	return paths, reply, nil
-}
-
-// AllChildrenNumber counts the znodes below path.
-func (c *Client) AllChildrenNumber(ctx context.Context, path string) (int, Reply, error) {
-	if err := checkPath(path); err != nil {
-		return 0, Reply{}, refuse(jute.OpGetAllChildrenNumber, path, err)
-	}
-	var resp jute.GetAllChildrenNumberResponse
-	reply, err := c.do(ctx, &call{op: jute.OpGetAllChildrenNumber, path: path, resp: &resp,
-		req: &jute.GetAllChildrenNumberRequest{Path: c.serverPath(path)}})
-	if err != nil {
-		return 0, reply, err
-	}
-	return int(resp.TotalNumber), reply, nil
-}
-
-// ClientInfo is one identity of the session.
-type ClientInfo = jute.ClientInfo
-
-// WhoAmI lists the session's identities.
-func (c *Client) WhoAmI(ctx context.Context) ([]ClientInfo, Reply, error) {
-	var resp jute.WhoAmIResponse
-	reply, err := c.do(ctx, &call{op: jute.OpWhoAmI, resp: &resp})
-	if err != nil {
-		return nil, reply, err
-	}
-	return resp.ClientInfo, reply, nil
 }

@@ -36,6 +36,8 @@ type settings struct {
 	maxReplySizeBytes   int
 	maxPending          int
 	failFast            bool
+	readOnly            bool
+	requestTimeout      time.Duration // 0: none
 }
 
 // DialFunc opens a connection, as net.Dialer.DialContext does.
@@ -87,6 +89,17 @@ func WithTLS(config *tls.Config) Option { return func(s *settings) { s.tls = con
 
 // WithLogger logs what happens to connections and the session. The default is silence.
 func WithLogger(log *slog.Logger) Option { return func(s *settings) { s.log = log } }
+
+// WithRequestTimeout bounds every call, besides its context: a call without an answer
+// after that time fails with ErrRequestTimeout. There is no bound by default.
+func WithRequestTimeout(timeout time.Duration) Option {
+	return func(s *settings) { s.requestTimeout = timeout }
+}
+
+// WithReadOnly lets the client connect to servers that have lost their quorum and
+// answer only reads, when no other can be reached. Changes then fail with
+// ErrNotReadOnly. Meanwhile the client looks for a better server in the background.
+func WithReadOnly() Option { return func(s *settings) { s.readOnly = true } }
 
 // WithRand is the source of the order of servers and of the pauses between attempts.
 // The client uses it from one goroutine at a time. The default is seeded at random.

@@ -2,10 +2,12 @@ package zk_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,20 +16,80 @@ import (
 	"zoolab/zk"
 )
 
-// onServers runs a test against this repository's server and against Apache's.
+// onServers runs a test against this repository's server and against Apache's. The
+// servers are shared by all tests and have no znodes when one begins.
 func onServers(t *testing.T, test func(t *testing.T, server *apache.Server)) {
+	t.Run("node", func(t *testing.T) { test(t, emptied(t, shared(t, "node"))) })
+	onApache(t, test)
+}
+
+// onApache runs a test against Apache's server.
+func onApache(t *testing.T, test func(t *testing.T, server *apache.Server)) {
+	t.Run("apache", func(t *testing.T) { test(t, emptied(t, shared(t, "apache"))) })
+}
+
+// onOwnServers is onServers for tests that end their server.
+func onOwnServers(t *testing.T, test func(t *testing.T, server *apache.Server)) {
+	for _, kind := range []string{"node", "apache"} {
+		t.Run(kind, func(t *testing.T) { test(t, start(t, t.TempDir(), config(t, kind))) })
+	}
+}
+
+// config describes a server of the kind, or skips the test.
+func config(t *testing.T, kind string) apache.Config {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("starts server processes; run without -short")
 	}
-	t.Run("node", func(t *testing.T) {
-		test(t, start(t, apache.Config{Command: []string{nodeBinary(t), "serve"}}))
-	})
-	t.Run("apache", func(t *testing.T) {
-		if err := apache.Available(); err != nil {
-			t.Skip(err)
+	if kind == "node" {
+		return apache.Config{Command: []string{nodeBinary(t), "serve"}}
+	}
+	if err := apache.Available(); err != nil {
+		t.Skip(err)
+	}
+	return apache.Config{}
+}
+
+// sharedServers are the servers that TestMain ends, by kind.
+var sharedServers = map[string]*apache.Server{}
+
+func shared(t *testing.T, kind string) *apache.Server {
+	t.Helper()
+	cfg := config(t, kind)
+	if sharedServers[kind] == nil {
+		dir, err := os.MkdirTemp("", "zk-test-"+kind)
+		if err != nil {
+			t.Fatal(err)
 		}
-		test(t, start(t, apache.Config{}))
-	})
+		sharedServers[kind] = launch(t, dir, cfg)
+	}
+	ready(t, sharedServers[kind])
+	return sharedServers[kind]
+}
+
+// emptied removes all znodes.
+func emptied(t *testing.T, server *apache.Server) *apache.Server {
+	t.Helper()
+	c := connect(t, server.ClientAddr)
+	removeBelow(deadline(t), t, c, "/")
+	return server
+}
+
+func removeBelow(ctx context.Context, t *testing.T, c *zk.Client, path string) {
+	children, err := c.Children(ctx, path)
+	if err != nil && !errors.Is(err, zk.ErrNoNode) && !errors.Is(err, zk.ErrNoAuth) {
+		t.Fatal(err) // what can't be listed has no children here and can be deleted
+	}
+	for _, name := range children.Children {
+		child := strings.TrimSuffix(path, "/") + "/" + name
+		if child == "/zookeeper" {
+			continue
+		}
+		removeBelow(ctx, t, c, child)
+		if _, err := c.Delete(ctx, child, zk.AnyVersion); err != nil && !errors.Is(err, zk.ErrNoNode) {
+			t.Fatal(err)
+		}
+	}
 }
 
 // nodeDir holds the built server; it is empty if no test needed one.
@@ -58,6 +120,10 @@ func nodeBinary(t *testing.T) string {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	for _, server := range sharedServers {
+		_ = server.Kill()
+		os.RemoveAll(server.Dir)
+	}
 	if nodeDir != "" {
 		os.RemoveAll(nodeDir)
 	}
@@ -65,7 +131,15 @@ func TestMain(m *testing.M) {
 }
 
 // start runs one standalone server until the test ends.
-func start(t *testing.T, cfg apache.Config) *apache.Server {
+func start(t *testing.T, dir string, cfg apache.Config) *apache.Server {
+	t.Helper()
+	server := launch(t, dir, cfg)
+	t.Cleanup(func() { _ = server.Kill() })
+	ready(t, server)
+	return server
+}
+
+func launch(t *testing.T, dir string, cfg apache.Config) *apache.Server {
 	t.Helper()
 	ports, err := apache.FreePorts(1)
 	if err != nil {
@@ -74,12 +148,10 @@ func start(t *testing.T, cfg apache.Config) *apache.Server {
 	cfg.ClientPort = ports[0]
 	cfg.TickTimeMs = 200
 	cfg.Extra = map[string]string{"maxSessionTimeout": "20000"}
-	server, err := apache.Start(t.TempDir(), cfg)
+	server, err := apache.Start(dir, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = server.Kill() })
-	ready(t, server)
 	return server
 }
 

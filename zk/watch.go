@@ -1,7 +1,9 @@
 package zk
 
 import (
+	"context"
 	"fmt"
+	"reflect"
 
 	"zoolab/zk/jute"
 )
@@ -11,35 +13,153 @@ type EventType = jute.EventType
 
 // The types of events.
 const (
-	EventNone            = jute.EventNone // the session ended
+	// EventNone is no change: the session has ended, or events were lost.
+	EventNone            = jute.EventNone
 	EventCreated         = jute.EventNodeCreated
 	EventDeleted         = jute.EventNodeDeleted
 	EventDataChanged     = jute.EventNodeDataChanged
 	EventChildrenChanged = jute.EventNodeChildrenChanged
+	// The last event of a watch that RemoveWatch or RemoveWatches has ended.
+	EventDataWatchRemoved       = jute.EventDataWatchRemoved
+	EventChildWatchRemoved      = jute.EventChildWatchRemoved
+	EventPersistentWatchRemoved = jute.EventPersistentWatchRemoved
 )
 
 // Event is what a watch saw.
 type Event struct {
 	Type EventType
-	Path string // without the chroot
+	Path string // without the chroot; empty when Type is EventNone
 	// Zxid is the zxid of the event's header. Servers before 3.9 send -1.
 	Zxid int64
-	// Err says why the watch ended when Type is EventNone.
+	// Err is set when Type is EventNone: ErrEventsLost, or why the session ended.
 	Err error
 }
 
-// setWatchesBytes bounds the paths of one setWatches request.
-const setWatchesBytes = 128 << 10
+// WatchMode is what a watch of AddWatch looks at.
+type WatchMode int32
 
-// watchKind is what a watch looks at.
-type watchKind int
-
+// The modes of AddWatch.
 const (
-	watchData watchKind = iota
-	watchExist
-	watchChild
-	watchKinds
+	// WatchPersistent sees a znode created, changed and deleted, and its children
+	// come and go.
+	WatchPersistent WatchMode = 0
+	// WatchRecursive sees the znode and all below it created, changed and deleted.
+	// It has no events for children, since it sees the children themselves.
+	WatchRecursive WatchMode = 1
 )
+
+// WatchType selects watches of a path for RemoveWatches and CheckWatches.
+type WatchType int32
+
+// The types of watches.
+const (
+	WatchTypeChildren WatchType = 1 // those of ChildrenW
+	WatchTypeData     WatchType = 2 // those of GetW and ExistsW
+	WatchTypeAny      WatchType = 3 // these and those of AddWatch
+)
+
+func (t WatchType) valid() error {
+	if t < WatchTypeChildren || t > WatchTypeAny {
+		return fmt.Errorf("%w: there is no watch type %d", ErrBadArguments, t)
+	}
+	return nil
+}
+
+// AddWatch sends every event of a path to events, until RemoveWatch or the session's
+// end. Several watches may share a channel, which then gets each event once.
+//
+// The channel must have a capacity of at least 2, and the client never waits for room
+// in it: when one place is left, an event of type EventNone with ErrEventsLost takes
+// it, and nothing follows until that place is free. The same event comes after each
+// reconnect, since servers don't replay what a persistent watch has missed. Whoever
+// receives it reads again what it watches. The end of the session sends a last event
+// of type EventNone, dropped when there is no room; the channel is not closed.
+func (c *Client) AddWatch(ctx context.Context, path string, mode WatchMode, events chan Event) (Reply, error) {
+	if err := checkPath(path); err != nil {
+		return Reply{}, refuse(jute.OpAddWatch, path, err)
+	}
+	if cap(events) < 2 {
+		return Reply{}, refuse(jute.OpAddWatch, path, fmt.Errorf("%w: the channel's capacity is %d, at least 2 are needed", ErrBadArguments, cap(events)))
+	}
+	kind := watchPersistent
+	switch mode {
+	case WatchPersistent:
+	case WatchRecursive:
+		kind = watchRecursive
+	default:
+		return Reply{}, refuse(jute.OpAddWatch, path, fmt.Errorf("%w: there is no watch mode %d", ErrBadArguments, mode))
+	}
+	var resp jute.ErrorResponse
+	return c.do(ctx, &call{op: jute.OpAddWatch, path: path, resp: &resp,
+		req:   &jute.AddWatchRequest{Path: c.serverPath(path), Mode: int32(mode)},
+		watch: &watchRequest{kind: kind, path: c.serverPath(path), events: events}})
+}
+
+// CheckWatches asks the server whether this client has watches of the type on a path;
+// without any the error is ErrNoWatcher.
+func (c *Client) CheckWatches(ctx context.Context, path string, which WatchType) (Reply, error) {
+	if err := checkPath(path); err != nil {
+		return Reply{}, refuse(jute.OpCheckWatches, path, err)
+	}
+	if err := which.valid(); err != nil {
+		return Reply{}, refuse(jute.OpCheckWatches, path, err)
+	}
+	return c.do(ctx, &call{op: jute.OpCheckWatches, path: path,
+		req: &jute.CheckWatchesRequest{Path: c.serverPath(path), Type: int32(which)}})
+}
+
+// RemoveWatches ends the client's watches of the type on a path. Their channels get
+// an event that says so; those of one-shot watches are then closed. Without such a
+// watch the error is ErrNoWatcher. With local set, the client forgets the watches
+// even if the server can't be asked.
+func (c *Client) RemoveWatches(ctx context.Context, path string, which WatchType, local bool) (Reply, error) {
+	if err := checkPath(path); err != nil {
+		return Reply{}, refuse(jute.OpRemoveWatches, path, err)
+	}
+	if err := which.valid(); err != nil {
+		return Reply{}, refuse(jute.OpRemoveWatches, path, err)
+	}
+	return c.removeWatches(ctx, path, which, nil, local)
+}
+
+// RemoveWatch ends the client's watch on a path whose events go to the channel: one
+// of AddWatch, GetW, ExistsW or ChildrenW. It is else like RemoveWatches, and leaves
+// other watches of the path alone.
+func (c *Client) RemoveWatch(ctx context.Context, path string, events <-chan Event, local bool) (Reply, error) {
+	if err := checkPath(path); err != nil {
+		return Reply{}, refuse(jute.OpRemoveWatches, path, err)
+	}
+	return c.removeWatches(ctx, path, WatchTypeAny, events, local)
+}
+
+// removeWatches ends the watches on path of the type and, if only is not nil, of that
+// channel. The server is asked only when no other watch of the path remains here: it
+// keeps a path's watches of one connection together and would end those too. What it
+// then fires for nobody is ignored.
+func (c *Client) removeWatches(ctx context.Context, path string, which WatchType, only <-chan Event, local bool) (Reply, error) {
+	serverPath := c.serverPath(path)
+	removal := &watchRemoval{c: c, path: serverPath, which: which, only: only}
+	c.mu.Lock()
+	found, others := c.watches.count(removal)
+	if found > 0 && others > 0 {
+		c.watches.remove(removal)
+		c.mu.Unlock()
+		return Reply{}, nil
+	}
+	c.mu.Unlock()
+	if found == 0 {
+		return Reply{}, refuse(jute.OpRemoveWatches, path, ErrNoWatcher)
+	}
+	reply, err := c.do(ctx, &call{op: jute.OpRemoveWatches, path: path, removal: removal,
+		req: &jute.RemoveWatchesRequest{Path: serverPath, Type: int32(WatchTypeAny)}})
+	if err == nil || !local {
+		return reply, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watches.remove(removal)
+	return reply, nil
+}
 
 // watchRequest asks to be told once the call has been answered.
 type watchRequest struct {
@@ -52,26 +172,22 @@ func newWatch(kind watchKind, serverPath string) *watchRequest {
 	return &watchRequest{kind: kind, path: serverPath, events: make(chan Event, 1)}
 }
 
-// watchTable holds the watches that were set and have not fired, by path with chroot.
-// It is guarded by Client.mu.
-type watchTable [watchKinds]map[string][]chan Event
-
-func newWatchTable() watchTable {
-	var t watchTable
-	for kind := range t {
-		t[kind] = make(map[string][]chan Event)
-	}
-	return t
-}
-
-// register keeps the watch that the server has set with its answer. An exists of a
-// missing znode leaves a watch for its creation; other refusals leave none.
-func (c *Client) register(k *call, code jute.ErrorCode) {
-	w := k.watch
-	if w == nil {
+// settle does to the watches what the server has done to them with its answer. An
+// exists of a missing znode leaves a watch for its creation; other refusals leave none.
+func (c *Client) settle(k *call, code jute.ErrorCode) {
+	if k.watch == nil && k.removal == nil {
 		return
 	}
-	kind := w.kind
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k.removal != nil {
+		if code == jute.CodeOK || code == jute.CodeNoWatcher {
+			c.watches.remove(k.removal)
+			c.rewatch(k.removal.path, k.zxid)
+		}
+		return
+	}
+	kind := k.watch.kind
 	switch {
 	case code == jute.CodeOK && kind == watchExist:
 		kind = watchData
@@ -79,9 +195,19 @@ func (c *Client) register(k *call, code jute.ErrorCode) {
 	case code != jute.CodeOK:
 		return
 	}
-	c.mu.Lock()
-	c.watches[kind][w.path] = append(c.watches[kind][w.path], w.events)
-	c.mu.Unlock()
+	c.watches.add(kind, k.watch.path, k.watch.events)
+}
+
+// rewatch sets again the watches on a path that were under way when the server was
+// asked to remove all of them; the caller holds mu. It fires what has changed since
+// the removal, whose zxid is given.
+func (c *Client) rewatch(path string, zxid int64) {
+	frame := c.watches.frameOf(path, zxid)
+	if frame == nil || c.link == nil {
+		return
+	}
+	c.queue.push(&call{op: jute.OpSetWatches2, req: frame, done: make(chan struct{}, 1)})
+	c.wakeWriter()
 }
 
 // notify delivers a server's event to the watches that it fires.
@@ -91,68 +217,20 @@ func (c *Client) notify(zxid int64, d *jute.Decoder) error {
 	if d.Err() != nil || d.Len() > 0 {
 		return fmt.Errorf("%w: watch event with %d bytes too many: %v", jute.ErrMalformed, d.Len(), d.Err())
 	}
-	fires, known := firedBy[event.Type]
-	if !known {
+	if event.Type == EventNone {
+		return nil // a server's note on the session, whose state the client knows
+	}
+	if _, known := firedBy[event.Type]; !known {
 		return fmt.Errorf("%w: watch event of type %d", jute.ErrMalformed, event.Type)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.session.LastZxid = max(c.session.LastZxid, zxid)
-	for _, kind := range fires {
-		for _, events := range c.watches[kind][event.Path] {
-			events <- Event{Type: event.Type, Path: c.clientPath(event.Path), Zxid: zxid}
-			close(events)
-		}
-		delete(c.watches[kind], event.Path)
-	}
+	c.watches.fire(event.Path, Event{Type: event.Type, Path: c.clientPath(event.Path), Zxid: zxid})
 	return nil
 }
 
-var firedBy = map[EventType][]watchKind{
-	EventNone:                        nil, // a server's note on the session
-	EventCreated:                     {watchData, watchExist},
-	EventDeleted:                     {watchData, watchExist, watchChild},
-	EventDataChanged:                 {watchData, watchExist},
-	EventChildrenChanged:             {watchChild},
-	jute.EventDataWatchRemoved:       nil,
-	jute.EventChildWatchRemoved:      nil,
-	jute.EventPersistentWatchRemoved: nil,
-}
-
-// end tells all watches that the session is over.
-func (t *watchTable) end(state State, cause error) {
-	for kind := range t {
-		for path, watchers := range t[kind] {
-			for _, events := range watchers {
-				events <- Event{Type: EventNone, Err: fmt.Errorf("session %v: %w", state, cause)}
-				close(events)
-			}
-			delete(t[kind], path)
-		}
-	}
-}
-
-// frames tells a server about all watches, in requests that it accepts. It fires at
-// once what has changed since zxid.
-func (t *watchTable) frames(zxid int64) []jute.SetWatches {
-	var frames []jute.SetWatches
-	size := setWatchesBytes
-	for kind := range t {
-		for path := range t[kind] {
-			if size += len(path) + 4; size > setWatchesBytes {
-				frames = append(frames, jute.SetWatches{RelativeZxid: zxid})
-				size = len(path) + 4
-			}
-			frame := &frames[len(frames)-1]
-			switch watchKind(kind) {
-			case watchData:
-				frame.DataWatches = append(frame.DataWatches, path)
-			case watchExist:
-				frame.ExistWatches = append(frame.ExistWatches, path)
-			case watchChild:
-				frame.ChildWatches = append(frame.ChildWatches, path)
-			}
-		}
-	}
-	return frames
+// sameChannel reports whether both are the same channel, of whatever direction.
+func sameChannel(a chan Event, b <-chan Event) bool {
+	return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
 }

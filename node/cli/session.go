@@ -45,7 +45,7 @@ func (s *shell) disconnect() {
 // sessionEvent tells a person what happens to the session.
 func (s *shell) sessionEvent(event zk.SessionEvent) {
 	state := map[zk.State]string{
-		zk.StateConnected: "SyncConnected", zk.StateConnecting: "Disconnected", zk.StateExpired: "Expired",
+		zk.StateConnected: "SyncConnected", zk.StateDisconnected: "Disconnected", zk.StateExpired: "Expired",
 	}[event.State]
 	if s.interactive && state != "" {
 		s.printEvent(state, "None", "null")

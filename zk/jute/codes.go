@@ -190,6 +190,9 @@ func (f CreateFlags) Sequential() bool {
 	return f == ModePersistentSequential || f == ModeEphemeralSequential || f == ModeTTLSequential
 }
 
+// TTL reports whether the znode has a time to live.
+func (f CreateFlags) TTL() bool { return f == ModeTTL || f == ModeTTLSequential }
+
 // The permission bits of an ACL.
 const (
 	PermRead   int32 = 1
