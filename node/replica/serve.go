@@ -123,15 +123,8 @@ func (r *Replica) readMeta(c *Conn, op jute.OpCode, body []byte) (jute.Record, e
 		return multiRead(t, who, q.Ops)
 	case jute.OpWhoAmI:
 		return whoAmI(who), nil
-	case jute.OpSetWatches:
-		var q jute.SetWatches
-		if err := decode(body, &q); err != nil {
-			return nil, err
-		}
-		t.SetWatches(q.RelativeZxid, q.DataWatches, q.ExistWatches, q.ChildWatches, c.client)
-		return nil, nil
 	}
-	return nil, jute.CodeUnimplemented
+	return r.changeWatches(c, op, body)
 }
 
 // decode reads a request's body. As Apache does, it lets more bytes follow: later versions

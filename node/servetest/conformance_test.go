@@ -73,10 +73,6 @@ var accepted = map[string]string{
 	"x operation reconfig":        "every write that is refused takes a zxid here",
 	"x operation createSession":   "a client has no business to send it: the connection is closed",
 	"x operation deleteContainer": "internal: of the original, any client may delete a childless znode with it, whatever its ACL",
-	"x operation checkWatches":    "not supported yet",
-	"x operation removeWatches":   "not supported yet",
-	"x operation addWatch":        "persistent watches are not supported yet",
-	"x operation setWatches2":     "persistent watches are not supported yet",
 	"x operation sasl":            "SASL is not supported yet",
 }
 
@@ -136,6 +132,7 @@ var scenarios = []struct {
 	{"sessions", sessions},
 	{"kinds of znodes", kinds},
 	{"reads together", readsTogether},
+	{"watches that stay", lastingWatches},
 	{"operations of the original alone", others},
 }
 

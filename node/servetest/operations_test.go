@@ -82,3 +82,80 @@ func readsTogether(s *script) {
 	w.do("who", jute.OpWhoAmI, nil, &jute.WhoAmIResponse{})
 	w.close()
 }
+
+// lastingWatches adds, asks for and removes watches that stay.
+func lastingWatches(s *script) {
+	w, other := s.connect("l"), s.connect("o")
+	add := func(path string, mode jute.AddWatchMode) {
+		w.t.Helper()
+		w.do("addWatch "+path, jute.OpAddWatch, &jute.AddWatchRequest{Path: path, Mode: mode}, &jute.ErrorResponse{})
+	}
+	check := func(c *wire, path string) {
+		c.t.Helper()
+		for which := range jute.WatcherType(5) {
+			c.do("check "+path, jute.OpCheckWatches, &jute.CheckWatchesRequest{Path: path, Type: which}, nil)
+		}
+	}
+	remove := func(path string, which jute.WatcherType) {
+		w.t.Helper()
+		w.do("remove "+path, jute.OpRemoveWatches, &jute.RemoveWatchesRequest{Path: path, Type: which}, nil)
+	}
+	set := func(path string) {
+		w.t.Helper()
+		w.do("set "+path, jute.OpSetData, &jute.SetDataRequest{Path: path, Version: -1}, &jute.SetDataResponse{})
+	}
+	add("/l", jute.AddWatchPersistent)
+	add("/l", 2)
+	add("/l", -1)
+	add("", jute.AddWatchRecursive)
+	add("no path", jute.AddWatchRecursive)
+	// Its own events come before its answers.
+	w.create("/l", "")
+	w.create("/l/a", "")
+	set("/l")
+	set("/l")
+	set("/l/a")
+	add("/l", jute.AddWatchRecursive)
+	add("/l/a", jute.AddWatchPersistent)
+	w.create("/l/a/b", "")
+	set("/l/a/b")
+	set("/l/a")
+	check(w, "/l")
+	check(w, "/l/a/b")
+	check(other, "/l/a")
+	check(other, "/")
+	w.do("one-shot in its place", jute.OpGetData, &jute.GetDataRequest{Path: "/l", Watch: true}, &jute.GetDataResponse{})
+	set("/l")
+	set("/l")
+	w.create("/l/c", "")
+	w.delete("/l/c")
+	w.do("one-shot children", jute.OpGetChildren, &jute.GetChildrenRequest{Path: "/l/a", Watch: true}, &jute.GetChildrenResponse{})
+	w.delete("/l/a/b")
+	w.create("/l/a/b", "")
+	remove("/l", jute.WatcherData)
+	remove("/l", jute.WatcherChildren)
+	remove("/l", jute.WatcherAny)
+	remove("/l/a", jute.WatcherAny)
+	remove("/l/a", 4)
+	remove("/l/none", jute.WatcherAny)
+	w.do("removed by another", jute.OpExists, &jute.ExistsRequest{Path: "/l", Watch: true}, &jute.ExistsResponse{})
+	other.do("remove another's", jute.OpRemoveWatches, &jute.RemoveWatchesRequest{Path: "/l", Type: jute.WatcherAny}, nil)
+	remove("/l", jute.WatcherData)
+	set("/l")
+	w.raw("setWatches2", jute.XidSetWatches, jute.OpSetWatches2, jute.Marshal(&jute.SetWatches2{
+		RelativeZxid: 1 << 62, DataWatches: []string{"/l", "/l/none"}, ExistWatches: []string{"/l/a", "/l/later"}, ChildWatches: []string{"/l"},
+		PersistentWatches: []string{"/l/a", "/l"}, PersistentRecursiveWatches: []string{"/l/a/b", "/zookeeper"},
+	}), nil)
+	set("/l")
+	set("/l/a")
+	w.create("/l/a/b/c", "")
+	w.create("/l/later", "")
+	w.do("multi", jute.OpMulti, &jute.MultiRequest{Ops: []jute.MultiOp{
+		{Type: jute.OpDelete, Record: &jute.DeleteRequest{Path: "/l/a/b/c", Version: -1}},
+		{Type: jute.OpDelete, Record: &jute.DeleteRequest{Path: "/l/a/b", Version: -1}},
+		{Type: jute.OpDelete, Record: &jute.DeleteRequest{Path: "/l/later", Version: -1}},
+	}}, &jute.MultiResponse{})
+	w.delete("/l/a", "/l")
+	other.close()
+	w.close()
+}

@@ -31,7 +31,7 @@ func (t *Tree) GetData(path string, who Caller, w Watcher) ([]byte, jute.Stat, e
 	if err != nil {
 		return nil, jute.Stat{}, err
 	}
-	t.watches.addData(path, w)
+	t.watches.add(path, w, dataWatch)
 	return t.store.content(h).data, t.store.stat(h), nil
 }
 
@@ -43,7 +43,7 @@ func (t *Tree) Exists(path string, _ Caller, w Watcher) (jute.Stat, error) {
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	t.watches.addData(path, w)
+	t.watches.add(path, w, dataWatch)
 	h := t.store.find(path)
 	if h == noNode {
 		return jute.Stat{}, jute.CodeNoNode
@@ -66,7 +66,7 @@ func (t *Tree) ChildrenStat(path string, who Caller, w Watcher) ([]string, jute.
 	if err != nil {
 		return nil, jute.Stat{}, err
 	}
-	t.watches.addChild(path, w)
+	t.watches.add(path, w, childWatch)
 	n := t.store.node(h)
 	names := make([]string, 0, n.numChildren)
 	for c := n.firstChild; c != noNode; c = t.store.node(c).nextSibling {
@@ -153,7 +153,7 @@ type Counts struct {
 func (t *Tree) Counts() Counts {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	data, child := t.watches.summaries()
+	data, child := t.WatchSummaries()
 	return Counts{
 		Znodes: t.store.count + 1, Ephemerals: t.ephemeralCount, Sessions: len(t.sessions),
 		DataSizeBytes: t.dataSizeBytes, Watches: data.Watches + child.Watches,

@@ -67,12 +67,27 @@ func (s *story) run(d *datadriven.TestData) string {
 			return nil
 		}
 		zxid, _ := strconv.ParseInt(argument(d, "zxid"), 10, 64)
-		s.tree.SetWatches(zxid, split("data"), split("exist"), split("child"), s.watcher(argument(d, "w")))
+		s.tree.SetWatches(&jute.SetWatches2{
+			RelativeZxid: zxid, DataWatches: split("data"), ExistWatches: split("exist"), ChildWatches: split("child"),
+			PersistentWatches: split("persistent"), PersistentRecursiveWatches: split("recursive"),
+		}, s.watcher(argument(d, "w")))
+	case "add-watch":
+		mode, _ := strconv.Atoi(argument(d, "mode"))
+		fmt.Fprintln(&s.out, s.tree.AddWatch(argument(d, "path"), jute.AddWatchMode(mode), s.watcher(argument(d, "w"))))
+	case "has-watch":
+		which, _ := strconv.Atoi(argument(d, "type"))
+		fmt.Fprintln(&s.out, s.tree.HasWatch(argument(d, "path"), jute.WatcherType(which)))
+	case "remove-watch":
+		which, _ := strconv.Atoi(argument(d, "type"))
+		fmt.Fprintln(&s.out, s.tree.RemoveWatch(argument(d, "path"), jute.WatcherType(which), s.watcher(argument(d, "w"))))
 	case "remove-watcher":
 		s.tree.RemoveWatcher(s.watcher(argument(d, "w")))
 	case "watches":
 		data, child := s.tree.WatchSummaries()
 		fmt.Fprintf(&s.out, "data %+v, child %+v\n", data, child)
+		for _, watch := range s.tree.DataWatches() {
+			fmt.Fprintf(&s.out, "  %s by %s\n", watch.Path, watch.Watcher.(*storyWatcher).name)
+		}
 	}
 	return s.out.String()
 }

@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"strings"
 	"sync"
 
 	"zoolab/zk/jute"
@@ -15,147 +14,82 @@ type Watcher interface {
 	Notify(ev jute.WatcherEvent, zxid int64)
 }
 
-// WatchSummary is how many watches a table holds.
+// WatchSummary is how many watches of one kind there are.
 type WatchSummary struct {
 	Connections int // watchers with at least one watch
 	Paths       int
 	Watches     int
 }
 
-// watches has the two tables of one-shot watches. Its mutex is taken below the
-// tree's; no watcher is called under it.
+// watches is what is watched. Its mutex is taken below the tree's; no watcher is called
+// under it.
 type watches struct {
-	mu          sync.Mutex
-	data, child watchTable
+	mu    sync.Mutex
+	table watchTable
+	// event numbers what watchers are told of; due is who must be told, from one event
+	// to the next only to save its memory. Both are used under the tree's write lock.
+	event uint64
+	due   []Watcher
 }
 
-// watchTable has the watches of one kind by path and by watcher.
-type watchTable struct {
-	// byPath lists the watchers of a path, in the order in which they came as long as
-	// none is removed, so that equal runs notify in equal order.
-	byPath map[string][]Watcher
-	// byWatcher gives, for each path that a watcher watches, its place in byPath.
-	byWatcher map[Watcher]map[string]int
-	count     int
-}
+func (ws *watches) init() { ws.table.init() }
 
-func (ws *watches) init() {
-	ws.data.init()
-	ws.child.init()
-}
-
-func (wt *watchTable) init() {
-	wt.byPath = make(map[string][]Watcher)
-	wt.byWatcher = make(map[Watcher]map[string]int)
-}
-
-func (wt *watchTable) add(path string, w Watcher) {
-	places := wt.byWatcher[w]
-	if places == nil {
-		places = make(map[string]int)
-		wt.byWatcher[w] = places
-	}
-	if _, there := places[path]; there {
-		return
-	}
-	// The path may share memory with a request.
-	path = strings.Clone(path)
-	list := wt.byPath[path]
-	places[path] = len(list)
-	wt.byPath[path] = append(list, w)
-	wt.count++
-}
-
-// take removes all watches of the path and returns their watchers.
-func (wt *watchTable) take(path string) []Watcher {
-	list, there := wt.byPath[path]
-	if !there {
-		return nil
-	}
-	delete(wt.byPath, path)
-	for _, w := range list {
-		wt.forget(w, path)
-	}
-	wt.count -= len(list)
-	return list
-}
-
-func (wt *watchTable) forget(w Watcher, path string) {
-	places := wt.byWatcher[w]
-	delete(places, path)
-	if len(places) == 0 {
-		delete(wt.byWatcher, w)
-	}
-}
-
-// removeWatcher removes a watcher everywhere. The last watcher of each path takes its place.
-func (wt *watchTable) removeWatcher(w Watcher) {
-	for path, place := range wt.byWatcher[w] {
-		list := wt.byPath[path]
-		last := len(list) - 1
-		list[place] = list[last]
-		wt.byWatcher[list[place]][path] = place
-		list[last] = nil
-		if last == 0 {
-			delete(wt.byPath, path)
-		} else {
-			wt.byPath[path] = list[:last]
-		}
-		wt.count--
-	}
-	delete(wt.byWatcher, w)
-}
-
-func (wt *watchTable) summary() WatchSummary {
-	return WatchSummary{Connections: len(wt.byWatcher), Paths: len(wt.byPath), Watches: wt.count}
-}
-
-func (ws *watches) addData(path string, w Watcher) {
+// add sets a one-shot watch, unless there is no watcher.
+func (ws *watches) add(path string, w Watcher, kind watchKind) {
 	if w != nil {
 		ws.mu.Lock()
-		ws.data.add(path, w)
-		ws.mu.Unlock()
-	}
-}
-
-func (ws *watches) addChild(path string, w Watcher) {
-	if w != nil {
-		ws.mu.Lock()
-		ws.child.add(path, w)
+		ws.table.set(path, w, kind, oneShot)
 		ws.mu.Unlock()
 	}
 }
 
 func (ws *watches) fireCreated(path, parentPath string, zxid int64) {
 	ws.mu.Lock()
-	created := ws.data.take(path)
-	changed := ws.child.take(parentPath)
+	ws.begin()
+	created := ws.collect(dataWatch, path, jute.EventNodeCreated)
+	ws.event++
+	changed := ws.collect(childWatch, parentPath, jute.EventNodeChildrenChanged)
 	ws.mu.Unlock()
-	notify(created, jute.EventNodeCreated, path, zxid)
-	notify(changed, jute.EventNodeChildrenChanged, parentPath, zxid)
+	notify(ws.due[:created], jute.EventNodeCreated, path, zxid)
+	notify(ws.due[created:changed], jute.EventNodeChildrenChanged, parentPath, zxid)
+	clear(ws.due)
 }
 
 // fireDeleted tells each watcher of the znode once, though it may have a data and a
 // child watch, and then the parent's child watchers.
 func (ws *watches) fireDeleted(path, parentPath string, zxid int64) {
 	ws.mu.Lock()
-	data := ws.data.take(path)
-	child := ws.child.take(path)
-	changed := ws.child.take(parentPath)
+	ws.begin()
+	ws.collect(dataWatch, path, jute.EventNodeDeleted)
+	deleted := ws.collect(childWatch, path, jute.EventNodeDeleted)
+	ws.event++
+	changed := ws.collect(childWatch, parentPath, jute.EventNodeChildrenChanged)
 	ws.mu.Unlock()
-	notify(data, jute.EventNodeDeleted, path, zxid)
-	if len(data) > 0 && len(child) > 0 {
-		child = without(child, data)
-	}
-	notify(child, jute.EventNodeDeleted, path, zxid)
-	notify(changed, jute.EventNodeChildrenChanged, parentPath, zxid)
+	notify(ws.due[:deleted], jute.EventNodeDeleted, path, zxid)
+	notify(ws.due[deleted:changed], jute.EventNodeChildrenChanged, parentPath, zxid)
+	clear(ws.due)
 }
 
 func (ws *watches) fireData(path string, zxid int64) {
 	ws.mu.Lock()
-	changed := ws.data.take(path)
+	ws.begin()
+	ws.collect(dataWatch, path, jute.EventNodeDataChanged)
 	ws.mu.Unlock()
-	notify(changed, jute.EventNodeDataChanged, path, zxid)
+	notify(ws.due, jute.EventNodeDataChanged, path, zxid)
+	clear(ws.due)
+}
+
+// begin starts an event of which nobody was told.
+func (ws *watches) begin() {
+	ws.event++
+	ws.due = ws.due[:0]
+	ws.table.reap(reapLinksLater)
+}
+
+// collect adds to due and returns its length.
+func (ws *watches) collect(kind watchKind, path string, event jute.EventType) int {
+	ws.due = ws.table.collect(ws.due, kind, path, event == jute.EventNodeChildrenChanged, ws.event)
+	return len(ws.due)
 }
 
 func notify(list []Watcher, event jute.EventType, path string, zxid int64) {
@@ -164,63 +98,126 @@ func notify(list []Watcher, event jute.EventType, path string, zxid int64) {
 	}
 }
 
-func without(list, told []Watcher) []Watcher {
-	set := make(map[Watcher]struct{}, len(told))
-	for _, w := range told {
-		set[w] = struct{}{}
+// AddWatch sets a watch of both kinds that stays. It needs neither a znode nor a
+// permission. It replaces what the watcher has on the path, as a later one-shot watch
+// replaces it: 3.8 keeps one watch of a kind for each path. The code is
+// CodeMarshallingError for a mode that does not exist.
+func (t *Tree) AddWatch(path string, mode jute.AddWatchMode, w Watcher) jute.ErrorCode {
+	stays := persistent
+	switch mode {
+	case jute.AddWatchPersistent:
+	case jute.AddWatchRecursive:
+		stays = recursive
+	default:
+		return jute.CodeMarshallingError
 	}
-	rest := list[:0]
-	for _, w := range list {
-		if _, there := set[w]; !there {
-			rest = append(rest, w)
-		}
-	}
-	return rest
+	t.watches.addBoth(path, stays, w)
+	return jute.CodeOK
 }
 
-func (ws *watches) summaries() (data, child WatchSummary) {
+func (ws *watches) addBoth(path string, mode watchMode, w Watcher) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	return ws.data.summary(), ws.child.summary()
+	ws.table.set(path, w, dataWatch, mode)
+	ws.table.set(path, w, childWatch, mode)
+}
+
+// HasWatch reports whether a path is watched in a kind that the type names, with
+// CodeNoWatcher if not. As in 3.8, it does not matter by whom, and a recursive watch
+// above the path does not count. CodeMarshallingError stands for an unknown type.
+func (t *Tree) HasWatch(path string, which jute.WatcherType) jute.ErrorCode {
+	kinds, known := kindsOf(which)
+	if !known {
+		return jute.CodeMarshallingError
+	}
+	ws := &t.watches
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if id, there := ws.table.ids[path]; there {
+		for _, kind := range kinds {
+			if ws.table.paths.at(id).count[kind] > 0 {
+				return jute.CodeOK
+			}
+		}
+	}
+	return jute.CodeNoWatcher
+}
+
+// RemoveWatch ends the watcher's watches of a path, of the kinds that the type names and
+// of whatever mode. CodeNoWatcher says that there were none.
+func (t *Tree) RemoveWatch(path string, which jute.WatcherType, w Watcher) jute.ErrorCode {
+	kinds, known := kindsOf(which)
+	if !known {
+		return jute.CodeMarshallingError
+	}
+	ws := &t.watches
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	code := jute.CodeNoWatcher
+	for _, kind := range kinds {
+		if ws.table.remove(path, w, kind) {
+			code = jute.CodeOK
+		}
+	}
+	return code
+}
+
+func kindsOf(which jute.WatcherType) (kinds []watchKind, known bool) {
+	switch which {
+	case jute.WatcherChildren:
+		return []watchKind{childWatch}, true
+	case jute.WatcherData:
+		return []watchKind{dataWatch}, true
+	case jute.WatcherAny:
+		return []watchKind{childWatch, dataWatch}, true
+	}
+	return nil, false
 }
 
 // SetWatches sets the watches of a client that comes back having seen relativeZxid
 // last. What changed since fires at once instead: a data watch if the znode was
 // written later, an exist watch if the znode is there, a child watch if children came
-// or went later, and "deleted" for a data or child watch of a znode that is gone.
-func (t *Tree) SetWatches(relativeZxid int64, data, exist, child []string, w Watcher) {
+// or went later, and "deleted" for a data or child watch of a znode that is gone. Of
+// what the persistent watches missed the client is not told.
+func (t *Tree) SetWatches(q *jute.SetWatches2, w Watcher) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	zxid := t.lastZxid.Load()
 	fire := func(event jute.EventType, path string) {
 		w.Notify(jute.WatcherEvent{Type: event, State: jute.StateSyncConnected, Path: path}, zxid)
 	}
-	for _, path := range data {
+	for _, path := range q.DataWatches {
 		switch h := t.store.find(path); {
 		case h == noNode:
 			fire(jute.EventNodeDeleted, path)
-		case t.store.node(h).mzxid > relativeZxid:
+		case t.store.node(h).mzxid > q.RelativeZxid:
 			fire(jute.EventNodeDataChanged, path)
 		default:
-			t.watches.addData(path, w)
+			t.watches.add(path, w, dataWatch)
 		}
 	}
-	for _, path := range exist {
+	for _, path := range q.ExistWatches {
 		if t.store.find(path) != noNode {
 			fire(jute.EventNodeCreated, path)
 		} else {
-			t.watches.addData(path, w)
+			t.watches.add(path, w, dataWatch)
 		}
 	}
-	for _, path := range child {
+	for _, path := range q.ChildWatches {
 		switch h := t.store.find(path); {
 		case h == noNode:
 			fire(jute.EventNodeDeleted, path)
-		case t.store.node(h).pzxid > relativeZxid:
+		case t.store.node(h).pzxid > q.RelativeZxid:
 			fire(jute.EventNodeChildrenChanged, path)
 		default:
-			t.watches.addChild(path, w)
+			t.watches.add(path, w, childWatch)
 		}
+	}
+	for _, path := range q.PersistentWatches {
+		t.watches.addBoth(path, persistent, w)
+	}
+	for _, path := range q.PersistentRecursiveWatches {
+		t.watches.addBoth(path, recursive, w)
 	}
 }
 
@@ -228,9 +225,40 @@ func (t *Tree) SetWatches(relativeZxid int64, data, exist, child []string, w Wat
 func (t *Tree) RemoveWatcher(w Watcher) {
 	t.watches.mu.Lock()
 	defer t.watches.mu.Unlock()
-	t.watches.data.removeWatcher(w)
-	t.watches.child.removeWatcher(w)
+	t.watches.table.removeWatcher(w)
 }
 
-// WatchSummaries returns the figures of both tables; Apache's wchs shows the first.
-func (t *Tree) WatchSummaries() (data, child WatchSummary) { return t.watches.summaries() }
+// WatchSummaries returns the figures of both kinds; Apache's wchs shows the first.
+func (t *Tree) WatchSummaries() (data, child WatchSummary) {
+	ws := &t.watches
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return ws.table.counts[dataWatch], ws.table.counts[childWatch]
+}
+
+// DataWatch is one watcher's watch of a znode's data.
+type DataWatch struct {
+	Path    string
+	Watcher Watcher
+}
+
+// DataWatches lists the data watches, of which Apache's wchc and wchp tell. Those of one
+// path are together. The list is a copy: with a million watches it takes 32 MB.
+func (t *Tree) DataWatches() []DataWatch {
+	ws := &t.watches
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	wt := &ws.table
+	list := make([]DataWatch, 0, wt.counts[dataWatch].Watches)
+	for id := uint32(1); id <= wt.paths.used; id++ {
+		p := wt.paths.at(id)
+		for at := p.oldest; at != 0; at = wt.links.at(at).newer {
+			if l := wt.links.at(at); l.modes[dataWatch] != unwatched {
+				if w := wt.watchers.at(l.watcher).watcher; w != nil {
+					list = append(list, DataWatch{p.path, w})
+				}
+			}
+		}
+	}
+	return list
+}

@@ -165,6 +165,25 @@ const (
 	StateClosed            KeeperState = 7
 )
 
+// WatcherType says which watches a CheckWatchesRequest or RemoveWatchesRequest means.
+type WatcherType int32
+
+// Watcher types.
+const (
+	WatcherChildren WatcherType = 1
+	WatcherData     WatcherType = 2
+	WatcherAny      WatcherType = 3
+)
+
+// AddWatchMode says what a watch that stays sees.
+type AddWatchMode int32
+
+// The modes of an AddWatchRequest.
+const (
+	AddWatchPersistent AddWatchMode = 0 // its path, as a data and a child watch do
+	AddWatchRecursive  AddWatchMode = 1 // its path and all below, but no changes of children as such
+)
+
 // CreateFlags is the create mode of a CreateRequest.
 type CreateFlags int32
 

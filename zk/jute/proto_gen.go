@@ -732,20 +732,20 @@ func (r *SetACLResponse) Decode(d *Decoder) {
 // AddWatchRequest is a record of the proto module.
 type AddWatchRequest struct {
 	Path string
-	Mode int32
+	Mode AddWatchMode
 }
 
 // Append adds the record's wire form to b.
 func (r *AddWatchRequest) Append(b []byte) []byte {
 	b = AppendString(b, r.Path)
-	b = AppendInt32(b, r.Mode)
+	b = AppendInt32(b, int32(r.Mode))
 	return b
 }
 
 // Decode reads the record from d; an error stays in d.
 func (r *AddWatchRequest) Decode(d *Decoder) {
 	r.Path = d.String()
-	r.Mode = d.Int32()
+	r.Mode = AddWatchMode(d.Int32())
 }
 
 // WatcherEvent is a record of the proto module.
@@ -965,39 +965,39 @@ func (r *GetACLResponse) Decode(d *Decoder) {
 // CheckWatchesRequest is a record of the proto module.
 type CheckWatchesRequest struct {
 	Path string
-	Type int32
+	Type WatcherType
 }
 
 // Append adds the record's wire form to b.
 func (r *CheckWatchesRequest) Append(b []byte) []byte {
 	b = AppendString(b, r.Path)
-	b = AppendInt32(b, r.Type)
+	b = AppendInt32(b, int32(r.Type))
 	return b
 }
 
 // Decode reads the record from d; an error stays in d.
 func (r *CheckWatchesRequest) Decode(d *Decoder) {
 	r.Path = d.String()
-	r.Type = d.Int32()
+	r.Type = WatcherType(d.Int32())
 }
 
 // RemoveWatchesRequest is a record of the proto module.
 type RemoveWatchesRequest struct {
 	Path string
-	Type int32
+	Type WatcherType
 }
 
 // Append adds the record's wire form to b.
 func (r *RemoveWatchesRequest) Append(b []byte) []byte {
 	b = AppendString(b, r.Path)
-	b = AppendInt32(b, r.Type)
+	b = AppendInt32(b, int32(r.Type))
 	return b
 }
 
 // Decode reads the record from d; an error stays in d.
 func (r *RemoveWatchesRequest) Decode(d *Decoder) {
 	r.Path = d.String()
-	r.Type = d.Int32()
+	r.Type = WatcherType(d.Int32())
 }
 
 // GetEphemeralsRequest is a record of the proto module.

@@ -101,6 +101,7 @@ var scalars = map[string]struct{ goType, fn string }{
 	// Named integers keep their meaning in Go; on the wire they are ints.
 	"OpCode": {"", "Int32"}, "ErrorCode": {"", "Int32"}, "EventType": {"", "Int32"},
 	"KeeperState": {"", "Int32"}, "PacketType": {"", "Int32"}, "CreateFlags": {"", "Int32"},
+	"WatcherType": {"", "Int32"}, "AddWatchMode": {"", "Int32"},
 }
 
 func writeRecord(out *bytes.Buffer, module string, r record) {
