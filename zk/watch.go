@@ -91,7 +91,7 @@ func (c *Client) AddWatch(ctx context.Context, path string, mode WatchMode, even
 	}
 	var resp jute.ErrorResponse
 	return c.do(ctx, &call{op: jute.OpAddWatch, path: path, resp: &resp,
-		req:   &jute.AddWatchRequest{Path: c.serverPath(path), Mode: int32(mode)},
+		req:   &jute.AddWatchRequest{Path: c.serverPath(path), Mode: jute.AddWatchMode(mode)},
 		watch: &watchRequest{kind: kind, path: c.serverPath(path), events: events}})
 }
 
@@ -105,7 +105,7 @@ func (c *Client) CheckWatches(ctx context.Context, path string, which WatchType)
 		return Reply{}, refuse(jute.OpCheckWatches, path, err)
 	}
 	return c.do(ctx, &call{op: jute.OpCheckWatches, path: path,
-		req: &jute.CheckWatchesRequest{Path: c.serverPath(path), Type: int32(which)}})
+		req: &jute.CheckWatchesRequest{Path: c.serverPath(path), Type: jute.WatcherType(which)}})
 }
 
 // RemoveWatches ends the client's watches of the type on a path. Their channels get
@@ -151,7 +151,7 @@ func (c *Client) removeWatches(ctx context.Context, path string, which WatchType
 		return Reply{}, refuse(jute.OpRemoveWatches, path, ErrNoWatcher)
 	}
 	reply, err := c.do(ctx, &call{op: jute.OpRemoveWatches, path: path, removal: removal,
-		req: &jute.RemoveWatchesRequest{Path: serverPath, Type: int32(WatchTypeAny)}})
+		req: &jute.RemoveWatchesRequest{Path: serverPath, Type: jute.WatcherAny}})
 	if err == nil || !local {
 		return reply, err
 	}
