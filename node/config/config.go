@@ -117,14 +117,14 @@ type Storage struct {
 	SnapRetainCount      int   // autopurge.snapRetainCount; Invariant: >= 3
 	PurgeIntervalHours   int   // autopurge.purgeInterval; <= 0 for never
 	ForceSync            bool
-	FsyncWarningMs       int64 // fsync.warningthresholdms
-	SnapshotTrustEmpty   bool  // snapshot.trust.empty
-	SnapshotCompression  string
-	MaxBatchSize         int   // maxBatchSize: txns a group commit
-	FlushDelayMs         int64 // flushDelay; 0 for none
-	MaxWriteQueuePollMs  int64 // maxWriteQueuePollTime; -1 for a third of flushDelay
-	DataDirAutoCreate    bool  // datadir.autocreate
-	DatabaseAutoCreate   bool  // db.autocreate: an empty data directory may vote
+	FsyncWarningMs       int64  // fsync.warningthresholdms
+	SnapshotTrustEmpty   bool   // snapshot.trust.empty
+	SnapshotCompression  string // snapshot.compression.method: "" for none, gz, snappy
+	MaxBatchSize         int    // maxBatchSize: txns a group commit
+	FlushDelayMs         int64  // flushDelay; 0 for none
+	MaxWriteQueuePollMs  int64  // maxWriteQueuePollTime; -1 for a third of flushDelay
+	DataDirAutoCreate    bool   // datadir.autocreate
+	DatabaseAutoCreate   bool   // db.autocreate: an empty data directory may vote
 }
 
 // Admin has what concerns the HTTP commands and the metrics exporter.

@@ -296,6 +296,7 @@ func setPeerType(d *draft, key, value string) *fault {
 }
 
 func setCompression(d *draft, key, value string) *fault {
+	value = strings.ToLower(value)
 	if value != "" && value != "gz" && value != "snappy" {
 		return faultf("write "+key+"=gz, "+key+"=snappy, or leave the line out", "%q is not a compression method", value)
 	}

@@ -124,6 +124,7 @@ func openStorage(cfg *config.Config, log *slog.Logger, fs vfs.FS) (*storage.Stor
 		NoForceSync:       !cfg.Storage.ForceSync,
 		FsyncWarnMs:       cfg.Storage.FsyncWarningMs,
 		TrustEmpty:        cfg.Storage.SnapshotTrustEmpty,
+		Compression:       storage.Compression(cfg.Storage.SnapshotCompression),
 		Now:               time.Now,
 		Log:               log,
 	})

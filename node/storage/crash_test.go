@@ -160,8 +160,9 @@ func markedTree(history []string) *testTree {
 }
 
 // reload restores a storage and returns its history as marks.
-func reload(fsys vfs.FS) (*Storage, []string, error) {
+func reload(fsys vfs.FS, compression Compression) (*Storage, []string, error) {
 	opts := testOptions(fsys)
+	opts.Compression = compression
 	opts.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	s, err := Open(opts)
 	if err != nil {
@@ -263,8 +264,14 @@ func (c *script) life() {
 // a member's life, with several outcomes of what was not synced, and looks at what
 // is there. Then it lives on a little and cuts the power again.
 func TestCrashAnywhere(t *testing.T) {
+	for _, compression := range compressions {
+		t.Run(fmt.Sprintf("compression=%s", compression), func(t *testing.T) { crashAnywhere(t, compression) })
+	}
+}
+
+func crashAnywhere(t *testing.T, compression Compression) {
 	counting := vfs.NewFaulty(vfs.NewMem())
-	whole := runLife(counting)
+	whole := runLife(counting, compression)
 	must(t, whole.err)
 	steps := counting.Count(vfs.OpMutate)
 	if steps < 150 {
@@ -273,7 +280,7 @@ func TestCrashAnywhere(t *testing.T) {
 	for step := 1; step <= steps; step++ {
 		for _, when := range []vfs.When{vfs.Before, vfs.Partial, vfs.After} {
 			for seed := range *crashSeeds {
-				if err := crashOnce(step, when, seed); err != nil {
+				if err := crashOnce(compression, step, when, seed); err != nil {
 					t.Fatalf("power cut %v step %d of %d, seed %d: %v", when, step, steps, seed, err)
 				}
 			}
@@ -281,9 +288,9 @@ func TestCrashAnywhere(t *testing.T) {
 	}
 }
 
-func runLife(fsys vfs.FS) *script {
+func runLife(fsys vfs.FS, compression Compression) *script {
 	c := &script{}
-	s, history, err := reload(fsys)
+	s, history, err := reload(fsys, compression)
 	if err == nil && len(history) != 0 {
 		err = errors.New("a new directory is not empty")
 	}
@@ -294,17 +301,17 @@ func runLife(fsys vfs.FS) *script {
 	return c
 }
 
-func crashOnce(step int, when vfs.When, seed uint64) error {
+func crashOnce(compression Compression, step int, when vfs.When, seed uint64) error {
 	mem := vfs.NewMem()
 	faulty := vfs.NewFaulty(mem, vfs.Fault{Ops: vfs.OpMutate, Nth: step, Err: errPower, When: when})
 	random := rand.New(rand.NewPCG(seed, uint64(step)*3+uint64(when)))
-	c := runLife(faulty)
+	c := runLife(faulty, compression)
 	killed := (seed+uint64(step)+uint64(when))%3 == 2 // the process dies first, and the power fails after its restart
 	if !killed {
 		mem.Crash(random)
 	}
 	for again := range 2 {
-		s, history, err := reload(mem)
+		s, history, err := reload(mem, compression)
 		if err != nil {
 			return fmt.Errorf("restart %d: %w", again, err)
 		}
@@ -322,7 +329,7 @@ func crashOnce(step int, when vfs.When, seed uint64) error {
 		c = next
 		mem.Crash(random)
 	}
-	_, history, err := reload(mem)
+	_, history, err := reload(mem, compression)
 	if err != nil {
 		return fmt.Errorf("the last restart: %w", err)
 	}
@@ -338,11 +345,11 @@ func TestCrashInRestart(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 3))
 		mem := vfs.NewMem()
 		faulty := vfs.NewFaulty(mem, vfs.Fault{Ops: vfs.OpMutate, Nth: 40 + random.IntN(150), Err: errPower, When: vfs.When(random.IntN(3))})
-		c := runLife(faulty)
+		c := runLife(faulty, compressions[seed%3])
 		mem.Crash(random)
 		for range 8 {
 			faulty := vfs.NewFaulty(mem, vfs.Fault{Ops: vfs.OpMutate, Nth: 1 + random.IntN(10), Err: errPower, When: vfs.When(random.IntN(3))})
-			s, history, err := reload(faulty)
+			s, history, err := reload(faulty, Gzip)
 			if err == nil {
 				if err := c.k.check(s, history); err != nil && !errors.Is(err, errPower) {
 					t.Fatalf("seed %d: %v", seed, err)
@@ -352,7 +359,7 @@ func TestCrashInRestart(t *testing.T) {
 			}
 			mem.Crash(random)
 		}
-		s, history, err := reload(mem)
+		s, history, err := reload(mem, NoCompression)
 		must(t, err)
 		if err := c.k.check(s, history); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)

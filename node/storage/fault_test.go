@@ -18,7 +18,7 @@ import (
 // snapshot or preallocation is lost; the next start finds all that was reported.
 func TestDiskFaultsAreFatal(t *testing.T) {
 	counting := vfs.NewFaulty(vfs.NewMem())
-	must(t, runLife(counting).err)
+	must(t, runLife(counting, NoCompression).err)
 	steps := counting.Count(vfs.OpAny)
 	fatal, survived := 0, 0
 	for step := 1; step <= steps; step++ {
@@ -26,7 +26,7 @@ func TestDiskFaultsAreFatal(t *testing.T) {
 		for _, when := range []vfs.When{vfs.Before, vfs.When(1 + step%2)} {
 			fault := vfs.Fault{Ops: vfs.OpAny, Nth: step, Count: 1, Err: cause, When: when}
 			mem := vfs.NewMem()
-			c := runLife(vfs.NewFaulty(mem, fault))
+			c := runLife(vfs.NewFaulty(mem, fault), NoCompression)
 			switch {
 			case c.err == nil:
 				survived++
@@ -37,7 +37,7 @@ func TestDiskFaultsAreFatal(t *testing.T) {
 				mustBe(t, c.s.Append(1<<40|1, payloadOf(1<<40|1, 0)), ErrFatal)
 				mustBe(t, c.s.Sync(), ErrFatal)
 			}
-			s, history, err := reload(mem)
+			s, history, err := reload(mem, NoCompression)
 			if err != nil {
 				t.Fatalf("%v: restart: %v", fault, err)
 			}

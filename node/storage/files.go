@@ -31,14 +31,22 @@ type dataFile struct {
 
 func hexZxid(zxid int64) string { return strconv.FormatUint(uint64(zxid), 16) }
 
-// compressions are the endings of snapshots that Apache's server compressed. They
-// can't be read yet, but they are removed where history is taken back: another
-// server on the same directory must not find them.
-var compressions = []string{".gz", ".snappy"}
+// compressions are all there are.
+var compressions = []Compression{NoCompression, Gzip, Snappy}
 
-// listFiles returns the files whose name is prefix, a zxid and one of the endings
-// (none, if none is given), lowest zxid first.
-func listFiles(fsys vfs.FS, dir, prefix string, endings ...string) ([]dataFile, error) {
+// listLogs returns the logs in a directory, lowest zxid first.
+func listLogs(fsys vfs.FS, dir string) ([]dataFile, error) {
+	return listFiles(fsys, dir, logPrefix, NoCompression)
+}
+
+// listSnapshots returns the snapshots in a directory, lowest zxid first.
+func listSnapshots(fsys vfs.FS, dir string) ([]dataFile, error) {
+	return listFiles(fsys, dir, snapshotPrefix, compressions...)
+}
+
+// listFiles returns the files whose name is prefix, a zxid and the ending of one of the
+// compressions, lowest zxid first.
+func listFiles(fsys vfs.FS, dir, prefix string, kinds ...Compression) ([]dataFile, error) {
 	names, err := fsys.List(dir)
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", dir, err)
@@ -49,14 +57,12 @@ func listFiles(fsys vfs.FS, dir, prefix string, endings ...string) ([]dataFile, 
 		if !ok {
 			continue
 		}
-		cut := len(endings) == 0
-		for _, ending := range endings {
-			if !cut {
-				digits, cut = strings.CutSuffix(digits, ending)
-			}
+		digits, ending, _ := strings.Cut(digits, ".")
+		if !slices.Contains(kinds, Compression(ending)) || ending == "" && strings.HasSuffix(name, ".") {
+			continue
 		}
 		zxid, err := strconv.ParseInt(digits, 16, 64)
-		if cut && err == nil && hexZxid(zxid) == strings.ToLower(digits) {
+		if err == nil && hexZxid(zxid) == strings.ToLower(digits) {
 			files = append(files, dataFile{path.Join(dir, name), zxid})
 		}
 	}
@@ -92,17 +98,13 @@ func removeIfThere(fsys vfs.FS, name string) error {
 	return nil
 }
 
-// removeSnapshots removes all snapshots after zxid, compressed ones too, durably.
+// removeSnapshots removes all snapshots after zxid, durably.
 func (s *Storage) removeSnapshots(after int64) error {
-	snapshots, err := listFiles(s.fs, s.snapDir, snapshotPrefix)
+	snapshots, err := listSnapshots(s.fs, s.snapDir)
 	if err != nil {
 		return err
 	}
-	compressed, err := listFiles(s.fs, s.snapDir, snapshotPrefix, compressions...)
-	if err != nil {
-		return err
-	}
-	for _, file := range append(snapshots, compressed...) {
+	for _, file := range snapshots {
 		if file.zxid > after {
 			if err := removeIfThere(s.fs, file.path); err != nil {
 				return err

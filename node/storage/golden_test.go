@@ -17,7 +17,7 @@ import (
 // goldenDir holds files that Apache ZooKeeper 3.8.0 wrote.
 const goldenDir = "../../zk/jute/testdata/disk"
 
-func golden(t *testing.T, name string) []byte {
+func golden(t testing.TB, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(goldenDir, name))
 	must(t, err)

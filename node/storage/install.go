@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 	"path"
+	"strings"
 )
 
 // InstallSnapshot makes a snapshot that was received from the leader the whole
@@ -24,8 +25,9 @@ func (s *Storage) InstallSnapshot(src SnapshotSource) error {
 		return s.fail("install a snapshot: close the log", err)
 	}
 	zxid := src.Zxid()
-	temporary := path.Join(s.snapDir, temporaryPrefix+incomingPrefix+hexZxid(zxid))
-	incoming := path.Join(s.snapDir, incomingPrefix+hexZxid(zxid))
+	name := hexZxid(zxid) + s.opts.Compression.ending()
+	temporary := path.Join(s.snapDir, temporaryPrefix+incomingPrefix+name)
+	incoming := path.Join(s.snapDir, incomingPrefix+name)
 	if err := writeSnapshotFile(s.fs, temporary, src, func() error { return nil }); err != nil {
 		return s.fail("install a snapshot: write "+temporary, err)
 	}
@@ -45,7 +47,7 @@ func (s *Storage) InstallSnapshot(src SnapshotSource) error {
 // resumeInstall completes an installation that a crash interrupted. The old history
 // may be half gone, so a damaged snapshot can't be passed over here.
 func (s *Storage) resumeInstall() error {
-	files, err := listFiles(s.fs, s.snapDir, incomingPrefix)
+	files, err := listFiles(s.fs, s.snapDir, incomingPrefix, compressions...)
 	if err != nil {
 		return fmt.Errorf("load storage: %w", err)
 	}
@@ -75,7 +77,7 @@ func (s *Storage) finishInstall(incoming dataFile) error {
 	if err := s.removeSnapshots(-1); err != nil {
 		return err
 	}
-	logs, err := listFiles(s.fs, s.logDir, logPrefix)
+	logs, err := listLogs(s.fs, s.logDir)
 	if err != nil {
 		return err
 	}
@@ -87,7 +89,7 @@ func (s *Storage) finishInstall(incoming dataFile) error {
 	if err := s.fs.SyncDir(s.logDir); err != nil {
 		return err
 	}
-	final := path.Join(s.snapDir, snapshotPrefix+hexZxid(incoming.zxid))
+	final := path.Join(s.snapDir, snapshotPrefix+strings.TrimPrefix(path.Base(incoming.path), incomingPrefix))
 	if err := s.fs.Rename(incoming.path, final); err != nil {
 		return err
 	}

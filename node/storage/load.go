@@ -93,17 +93,9 @@ func (skipped *skippedSnapshot) checkReplaced(loaded *Loaded) error {
 
 // loadSnapshot fills a sink from the newest valid snapshot.
 func (s *Storage) loadSnapshot(newSink func() SnapshotSink) (loaded Loaded, skipped skippedSnapshot, err error) {
-	snapshots, err := listFiles(s.fs, s.snapDir, snapshotPrefix)
+	snapshots, err := listSnapshots(s.fs, s.snapDir)
 	if err != nil {
 		return Loaded{}, skipped, fmt.Errorf("load storage: %w", err)
-	}
-	compressed, err := listFiles(s.fs, s.snapDir, snapshotPrefix, compressions...)
-	if err != nil {
-		return Loaded{}, skipped, fmt.Errorf("load storage: %w", err)
-	}
-	for _, file := range compressed {
-		s.log.Warn("a compressed snapshot can't be read; start Apache ZooKeeper once with snapshot compression off",
-			"file", file.path)
 	}
 	for i := len(snapshots) - 1; i >= 0 && len(snapshots)-i <= snapshotsTried; i-- {
 		file := snapshots[i]
@@ -123,7 +115,7 @@ func (s *Storage) loadSnapshot(newSink func() SnapshotSink) (loaded Loaded, skip
 
 // replayLogs replays what follows the snapshot. It stops where a transaction is missing.
 func (s *Storage) replayLogs(loaded *Loaded, replay func(zxid int64, payload []byte) error) error {
-	logs, err := listFiles(s.fs, s.logDir, logPrefix)
+	logs, err := listLogs(s.fs, s.logDir)
 	if err != nil {
 		return fmt.Errorf("load storage: %w", err)
 	}

@@ -16,7 +16,7 @@ func (s *Storage) Purge(retain int) (removed []string, err error) {
 		return nil, *err
 	}
 	history := s.history.Load()
-	snapshots, err := listFiles(s.fs, s.snapDir, snapshotPrefix)
+	snapshots, err := listSnapshots(s.fs, s.snapDir)
 	if err != nil {
 		return nil, fmt.Errorf("purge: %w", err)
 	}
@@ -40,7 +40,7 @@ func (s *Storage) Purge(retain int) (removed []string, err error) {
 	if err != nil {
 		return removed, fmt.Errorf("purge: %w", err)
 	}
-	logs, err := listFiles(s.fs, s.logDir, logPrefix)
+	logs, err := listLogs(s.fs, s.logDir)
 	if err != nil {
 		return removed, fmt.Errorf("purge: %w", err)
 	}

@@ -87,8 +87,8 @@ func (s *Storage) SaveSnapshot(src SnapshotSource) (string, error) {
 // were, and is not fatal. ErrSuperseded is the failure of a job whose history ended.
 func (j *SnapshotJob) Write() (string, error) {
 	s := j.storage
-	temporary := path.Join(s.snapDir, temporaryPrefix+snapshotPrefix+hexZxid(j.source.Zxid()))
-	name := path.Join(s.snapDir, snapshotPrefix+hexZxid(j.source.Zxid()))
+	base := snapshotPrefix + hexZxid(j.source.Zxid()) + s.opts.Compression.ending()
+	temporary, name := path.Join(s.snapDir, temporaryPrefix+base), path.Join(s.snapDir, base)
 	err := writeSnapshotFile(s.fs, temporary, j.source, j.superseded)
 	if err == nil {
 		err = j.publish(temporary, name)
@@ -123,27 +123,47 @@ func (j *SnapshotJob) publish(temporary, name string) error {
 	return s.fs.SyncDir(s.snapDir)
 }
 
-// writeSnapshotFile writes a whole snapshot file, durably, but not its name. It
-// stops when cancelled returns an error.
+// writeSnapshotFile writes a whole snapshot file, compressed as the end of its name
+// says, durably, but not its name. It stops when cancelled returns an error.
 func writeSnapshotFile(fs vfs.FS, name string, src SnapshotSource, cancelled func() error) error {
 	file, err := fs.Create(name)
 	if err != nil {
 		return err
 	}
-	w := &sealedWriter{sum: adler32.New(), file: file, cancelled: cancelled}
+	out := compressionOf(name).writer(&pacedFile{file: file})
+	w := &sealedWriter{sum: adler32.New(), out: out, cancelled: cancelled}
 	w.buffer = bufio.NewWriterSize(w, snapshotBufferBytes)
-	if err := errors.Join(w.writeSnapshot(src), file.Sync()); err != nil {
-		return errors.Join(err, file.Close())
+	err = w.writeSnapshot(src)
+	if err == nil {
+		err = out.Close()
 	}
-	return file.Close()
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
 }
 
-// sealedWriter writes a snapshot file and keeps the checksum of what left its buffer.
+// pacedFile syncs a file now and then while it is written.
+type pacedFile struct {
+	file     vfs.File
+	unsynced int
+}
+
+func (p *pacedFile) Write(b []byte) (int, error) {
+	n, err := p.file.Write(b)
+	if p.unsynced += n; err == nil && p.unsynced >= snapshotSyncBytes {
+		p.unsynced = 0
+		err = p.file.Sync()
+	}
+	return n, err
+}
+
+// sealedWriter writes a snapshot and keeps the checksum of what left its buffer, which
+// is that of the snapshot before it is compressed.
 type sealedWriter struct {
-	file      vfs.File
+	out       io.Writer
 	buffer    *bufio.Writer // writes into this sealedWriter
 	sum       hash.Hash32
-	unsynced  int
 	cancelled func() error
 }
 
@@ -152,16 +172,8 @@ func (w *sealedWriter) Write(p []byte) (int, error) {
 	if err := w.cancelled(); err != nil {
 		return 0, err
 	}
-	n, err := w.file.Write(p)
-	if err != nil {
-		return n, err
-	}
 	w.sum.Write(p)
-	if w.unsynced += n; w.unsynced >= snapshotSyncBytes {
-		w.unsynced = 0
-		err = w.file.Sync()
-	}
-	return n, err
+	return w.out.Write(p)
 }
 
 func (w *sealedWriter) writeSnapshot(src SnapshotSource) error {

@@ -21,21 +21,14 @@ const (
 // readSnapshotFile reads and checks a snapshot; only Finish tells the sink that it
 // is valid. Any failure means that the file can't be used.
 func readSnapshotFile(fs vfs.FS, snapshot dataFile, sink SnapshotSink) error {
-	file, err := fs.Open(snapshot.path)
+	file, err := openSnapshot(fs, snapshot.path)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	size, err := file.Size()
-	if err != nil {
-		return err
-	}
-	if err := probeEnd(file, size); err != nil {
-		return err
-	}
-	maxBytes := int(min(size, 1<<31-1))
-	r := &snapshotReader{r: bufio.NewReaderSize(file, readBufferBytes(size)), maxBytes: maxBytes, sum: adler32.New()}
-	if err := r.readFile(size, sink); err != nil {
+	defer file.close()
+	maxBytes := int(min(file.maxBytes, 1<<31-1))
+	r := &snapshotReader{r: bufio.NewReaderSize(file, readBufferBytes(file.sizeBytes)), maxBytes: maxBytes, sum: adler32.New()}
+	if err := r.readFile(sink); err != nil {
 		return fmt.Errorf("at offset %d: %w", r.offset, err)
 	}
 	return sink.Finish(snapshot.zxid)
@@ -90,12 +83,7 @@ func (r *snapshotReader) fail(format string, args ...any) {
 	}
 }
 
-func (r *snapshotReader) failRead(err error) {
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	r.err = err
-}
+func (r *snapshotReader) failRead(err error) { r.err = noEOF(err) }
 
 // take returns the next n bytes, at most as many as the buffer holds, valid until
 // the next call; nil after an error.
@@ -197,7 +185,7 @@ func (r *snapshotReader) str() string {
 	return string(r.take(n))
 }
 
-func (r *snapshotReader) readFile(size int64, sink SnapshotSink) error {
+func (r *snapshotReader) readFile(sink SnapshotSink) error {
 	var header jute.FileHeader
 	if b := r.take(fileHeaderBytes); b != nil {
 		header.Decode(jute.NewDecoder(b))
@@ -217,7 +205,7 @@ func (r *snapshotReader) readFile(size int64, sink SnapshotSink) error {
 	}
 	// What follows tells itself by its length: a digest (since 3.6), and the zxid
 	// (since 3.9), which the file's name has already.
-	left := size - r.offset
+	left := r.left()
 	if left == digestBytes+sealBytes || left == digestBytes+sealBytes+8+sealBytes {
 		zxid, version, digest := r.int64(), r.int32(), r.int64()
 		r.readSeal()
@@ -227,17 +215,35 @@ func (r *snapshotReader) readFile(size int64, sink SnapshotSink) error {
 		if err := sink.SetDigest(zxid, version, digest); err != nil {
 			return err
 		}
-		left = size - r.offset
+		left = r.left()
 	}
 	if left == 8+sealBytes {
 		r.int64()
 		r.readSeal()
-		left = size - r.offset
+		left = r.left()
 	}
 	if r.err == nil && left != 0 {
-		r.fail("%d bytes follow the snapshot", left)
+		r.fail("something that is not known follows the snapshot")
 	}
 	return r.err
+}
+
+// left returns how many bytes follow, if they are few enough to be known sections, and
+// -1 otherwise or after an error.
+func (r *snapshotReader) left() int {
+	if r.err != nil {
+		return -1
+	}
+	const most = digestBytes + sealBytes + 8 + sealBytes
+	b, err := r.r.Peek(most + 1)
+	if err != nil && err != io.EOF {
+		r.failRead(err)
+		return -1
+	}
+	if len(b) > most {
+		return -1
+	}
+	return len(b)
 }
 
 // readSeal checks the checksum of everything before it.

@@ -49,6 +49,9 @@ type Options struct {
 	FsyncWarnMs       int64 // a slower sync is logged; 0 means 1000
 	TrustEmpty        bool  // snapshot.trust.empty: logs without a snapshot are loaded whatever they begin with
 
+	// Compression is how snapshots are written; every kind is read.
+	Compression Compression
+
 	// Now is the clock that syncs are measured with.
 	Now func() time.Time
 	// OnSync, if set, is told how long each sync of the log took and how much it made durable.
@@ -107,6 +110,9 @@ func Open(opts Options) (*Storage, error) {
 	}
 	if opts.Now == nil {
 		return nil, errors.New("open storage: Options.Now is missing")
+	}
+	if err := opts.Compression.check(); err != nil {
+		return nil, fmt.Errorf("open storage: %w", err)
 	}
 	s := &Storage{
 		opts: opts, fs: opts.FS, log: opts.Log,
@@ -185,14 +191,14 @@ func (s *Storage) usable() error {
 }
 
 // DataSizeBytes returns the size of all snapshots. It may be called from any goroutine.
-func (s *Storage) DataSizeBytes() (int64, error) { return s.sizeBytes(s.snapDir, snapshotPrefix) }
+func (s *Storage) DataSizeBytes() (int64, error) { return s.sizeBytes(listSnapshots(s.fs, s.snapDir)) }
 
 // LogSizeBytes returns the size of all logs, preallocated room included. It may be
 // called from any goroutine.
-func (s *Storage) LogSizeBytes() (int64, error) { return s.sizeBytes(s.logDir, logPrefix) }
+func (s *Storage) LogSizeBytes() (int64, error) { return s.sizeBytes(listLogs(s.fs, s.logDir)) }
 
-func (s *Storage) sizeBytes(dir, prefix string) (int64, error) {
-	files, err := listFiles(s.fs, dir, prefix)
+// sizeBytes sums up the files of a list, unless that failed.
+func (s *Storage) sizeBytes(files []dataFile, err error) (int64, error) {
 	if err != nil {
 		return 0, err
 	}

@@ -62,7 +62,7 @@ func (s *Storage) findCut(zxid int64) (logCut, error) {
 	if err != nil {
 		return logCut{}, err
 	}
-	logs, err := listFiles(s.fs, s.logDir, logPrefix)
+	logs, err := listLogs(s.fs, s.logDir)
 	if err != nil {
 		return logCut{}, err
 	}
@@ -123,7 +123,7 @@ func (s *Storage) followLog(file dataFile, zxid, reached int64, canFollow func(i
 
 // baseFor returns the newest valid snapshot at or before zxid.
 func (s *Storage) baseFor(zxid int64) (base int64, found bool, err error) {
-	snapshots, err := listFiles(s.fs, s.snapDir, snapshotPrefix)
+	snapshots, err := listSnapshots(s.fs, s.snapDir)
 	if err != nil {
 		return 0, false, err
 	}
@@ -172,11 +172,11 @@ func (s *Storage) ReadLog(after, maxBytes int64) (History, error) {
 	}
 	s.filesMu.Lock()
 	defer s.filesMu.Unlock()
-	logs, err := listFiles(s.fs, s.logDir, logPrefix)
+	logs, err := listLogs(s.fs, s.logDir)
 	if err != nil {
 		return History{}, fmt.Errorf("read the log: %w", err)
 	}
-	snapshots, err := listFiles(s.fs, s.snapDir, snapshotPrefix)
+	snapshots, err := listSnapshots(s.fs, s.snapDir)
 	if err != nil {
 		return History{}, fmt.Errorf("read the log: %w", err)
 	}
