@@ -34,6 +34,8 @@ type Config struct {
 	Storage  Storage
 	Admin    Admin
 
+	Containers Containers
+
 	TickTimeMs           int
 	MinSessionTimeoutMs  int // Invariant: 0 <= Min <= Max
 	MaxSessionTimeoutMs  int
@@ -47,6 +49,13 @@ type Config struct {
 	EnforceQuota         bool     // enforceQuota
 	SuperDigest          string   // DigestAuthenticationProvider.superDigest; "" for none
 	FourLetterWords      []string // 4lw.commands.whitelist, sorted; ask FourLetterAllowed
+}
+
+// Containers says how the leader looks for containers and TTL znodes to delete.
+type Containers struct {
+	CheckIntervalMs int   // znode.container.checkIntervalMs
+	MaxPerMinute    int   // znode.container.maxPerMinute
+	MaxNeverUsedMs  int64 // znode.container.maxNeverUsedIntervalMs; 0 for no limit
 }
 
 // Clients has what concerns client connections.
@@ -183,6 +192,7 @@ func defaults() *Config {
 			CommandURL: "/commands", MetricsHost: "0.0.0.0", MetricsPort: 7000,
 			MetricsJVMInfo: true,
 		},
+		Containers: Containers{CheckIntervalMs: 60_000, MaxPerMinute: 10_000},
 		TickTimeMs: 3000, MinSessionTimeoutMs: -1, MaxSessionTimeoutMs: -1,
 		JuteMaxBufferBytes: 0xfffff, JuteExtraSizeBytes: -1, DigestEnabled: true,
 		FourLetterWords: []string{"srvr"},

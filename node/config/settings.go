@@ -60,6 +60,9 @@ var clientSettings = []setting{
 	{key: "sessionRequireClientSASLAuth", set: boolean(func(d *draft) *bool { return &d.Clients.SessionRequireSASL })},
 	{key: "jute.maxbuffer", set: propertyInteger(func(d *draft) *int { return &d.JuteMaxBufferBytes }, positive, "0xfffff (bytes)")},
 	{key: "jute.maxbuffer.extrasize", set: propertyInteger(func(d *draft) *int { return &d.JuteExtraSizeBytes }, notNegative, "0xfffff (bytes)")},
+	{key: "znode.container.checkIntervalMs", set: propertyInteger(func(d *draft) *int { return &d.Containers.CheckIntervalMs }, positive, "60000 (milliseconds)")},
+	{key: "znode.container.maxPerMinute", set: propertyInteger(func(d *draft) *int { return &d.Containers.MaxPerMinute }, positive, "10000")},
+	{key: "znode.container.maxNeverUsedIntervalMs", set: scaledLong(func(d *draft) *int64 { return &d.Containers.MaxNeverUsedMs }, 1, span{0, math.MaxInt64}, "0 (milliseconds; 0 for no limit)")},
 	{key: "extendedTypesEnabled", set: boolean(func(d *draft) *bool { return &d.ExtendedTypesEnabled })},
 	{key: "readonlymode.enabled", set: boolean(func(d *draft) *bool { return &d.ReadOnlyModeEnabled })},
 	{key: "digest.enabled", set: boolean(func(d *draft) *bool { return &d.DigestEnabled })},
@@ -157,7 +160,7 @@ var settingsByName = func() map[string]*setting {
 var knownPrefixes = []string{
 	"admin.", "audit.", "authProvider.", "client.", "DigestAuthenticationProvider.", "enforce.auth.",
 	"jvm.pause.", "kerberos.", "metricsProvider.", "quorum.auth.", "sasl.", "SASLAuthenticationProvider.",
-	"security.", "server.", "ssl.", "X509AuthenticationProvider.", "znode.container.",
+	"security.", "server.", "ssl.", "X509AuthenticationProvider.",
 }
 
 // idle are keys of Apache's that tune what this server does differently. They

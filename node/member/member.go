@@ -161,9 +161,12 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int) error {
 		SnapCount:           m.cfg.Storage.SnapCount,
 		SnapSizeLimitBytes:  m.cfg.Storage.SnapSizeLimitBytes,
 		Replayed:            replayed,
-		Prep:                prep.Options{ExtendedTypes: m.cfg.ExtendedTypesEnabled, ReconfigEnabled: m.cfg.ReconfigEnabled},
-		Authenticate:        authenticator.Authenticate,
-		Rand:                rand.New(rand.NewChaCha8(seed)),
+		Prep:                prep.Options{ExtendedTypes: m.cfg.ExtendedTypesEnabled, ReconfigEnabled: m.cfg.ReconfigEnabled, MaxNeverUsedMs: m.cfg.Containers.MaxNeverUsedMs},
+		Containers: replica.ContainerConfig{
+			CheckIntervalMs: int64(m.cfg.Containers.CheckIntervalMs), MaxPerMinute: int64(m.cfg.Containers.MaxPerMinute),
+		},
+		Authenticate: authenticator.Authenticate,
+		Rand:         rand.New(rand.NewChaCha8(seed)),
 	}, boot, t, m.now())
 	return nil
 }

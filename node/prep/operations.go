@@ -111,7 +111,8 @@ func (p *Prep) delete(h *jute.TxnHeader, who tree.Caller, r *jute.DeleteRequest)
 	return &jute.DeleteTxn{Path: r.Path}, jute.CodeOK
 }
 
-// deleteContainer deletes a container or TTL znode in the server's own name.
+// deleteContainer deletes a container or TTL znode in the server's own name, if it still
+// is due: it may have been written, or have made place for another, since it was found.
 func (p *Prep) deleteContainer(h *jute.TxnHeader, path string) (jute.Record, jute.ErrorCode) {
 	if !deletable(path) {
 		return nil, jute.CodeBadArguments
@@ -123,7 +124,7 @@ func (p *Prep) deleteContainer(h *jute.TxnHeader, path string) (jute.Record, jut
 	if node.numChildren > 0 {
 		return nil, jute.CodeNotEmpty
 	}
-	if tree.KindOf(node.stat.EphemeralOwner) == tree.Ephemeral {
+	if !p.opts.Disposal().Due(&node.stat, node.numChildren, h.TimeMs) {
 		return nil, jute.CodeBadVersion
 	}
 	p.recordDelete(h, path)

@@ -14,6 +14,13 @@ type Options struct {
 	// ReconfigEnabled lets reconfigurations be asked for (reconfigEnabled). They are not
 	// implemented, which is also what Apache's standalone server answers then.
 	ReconfigEnabled bool
+	// MaxNeverUsedMs is Disposal's (znode.container.maxNeverUsedIntervalMs).
+	MaxNeverUsedMs int64
+}
+
+// Disposal is when containers and TTL znodes may be deleted.
+func (o Options) Disposal() tree.Disposal {
+	return tree.Disposal{TTLs: o.ExtendedTypes, MaxNeverUsedMs: o.MaxNeverUsedMs}
 }
 
 // Request is a write request as it came from a client, or from the server itself for

@@ -22,6 +22,7 @@ type leadership struct {
 	syncs     map[uint64]syncRequest
 	lastToken uint64
 	sizes     ProposalSizes
+	sweeper   sweeper
 }
 
 // syncRequest is who asked for a sync: a client of ours, or one of a learner's.
@@ -38,6 +39,7 @@ func (r *Replica) startLeading() {
 		syncs:    make(map[uint64]syncRequest),
 		sizes:    ProposalSizes{Last: -1, Least: -1, Most: -1},
 	}
+	r.startSweeper()
 	// Every session gets its whole timeout to find a member again.
 	t.Sessions(func(id int64, timeoutMs int32) bool {
 		r.lead.sessions.add(id, timeoutMs, noOwner, r.now.MonoMs)
@@ -117,6 +119,13 @@ func (r *Replica) admit(q request) jute.ErrorCode {
 			return jute.CodeMarshallingError
 		}
 		r.lead.sessions.add(q.session, body.TimeoutMs, q.owner, r.now.MonoMs)
+		return jute.CodeOK
+	}
+	if q.op == jute.OpDeleteContainer {
+		// Ours alone to ask for: it needs no permission.
+		if q.session != 0 || q.owner != owner(r.cfg.Zab.SID) {
+			return jute.CodeUnimplemented
+		}
 		return jute.CodeOK
 	}
 	s := r.lead.sessions.sessions[q.session]

@@ -31,6 +31,8 @@ type Config struct {
 	Replayed int
 	Prep     prep.Options
 
+	Containers ContainerConfig
+
 	// Authenticate checks an auth packet's scheme and credentials and returns the
 	// identity they prove. ok is false where the scheme is unknown or the proof fails.
 	Authenticate func(scheme string, auth []byte) (id jute.ID, ok bool)
@@ -302,6 +304,7 @@ func (r *Replica) tick() {
 			r.lead.sessions.pardon(r.now.MonoMs)
 		}
 		r.expireSessions()
+		r.sweepContainers()
 	}
 	r.lastTickMs = r.now.MonoMs
 	r.publish()

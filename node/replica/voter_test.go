@@ -29,8 +29,9 @@ func testConfig(sid int64, n int) Config {
 			CommitLogCount: 500, FinalizeWaitMs: 200, MaxSyncLogBytes: 1 << 20,
 		},
 		MinSessionTimeoutMs: 2 * testTickMs, MaxSessionTimeoutMs: 20 * testTickMs,
-		SnapCount: 1_000_000,
-		Prep:      prep.Options{ExtendedTypes: true},
+		SnapCount:  1_000_000,
+		Prep:       prep.Options{ExtendedTypes: true, MaxNeverUsedMs: 25_000},
+		Containers: ContainerConfig{CheckIntervalMs: 10_000, MaxPerMinute: 60},
 		Authenticate: func(scheme string, auth []byte) (jute.ID, bool) {
 			return jute.ID{Scheme: scheme, ID: string(auth)}, scheme == "digest"
 		},

@@ -236,6 +236,7 @@ func (t *Tree) create(r *Result, h *jute.TxnHeader, c created) {
 	if KindOf(c.owner) == Ephemeral {
 		t.addEphemeral(c.owner, child)
 	}
+	t.disposables.add(child, c.owner)
 	r.Stat = t.store.stat(child)
 	t.quotas.created(t, c.path, len(c.data))
 	t.watches.fireCreated(c.path, parentPath, h.Zxid)
@@ -311,6 +312,7 @@ func (t *Tree) removeLeaf(h handle) {
 	if KindOf(n.owner) == Ephemeral {
 		t.removeEphemeral(n.owner, h)
 	}
+	t.disposables.remove(h, n.owner)
 	t.store.remove(h)
 }
 

@@ -79,9 +79,13 @@ func (b *Builder) AddNode(path string, data []byte, aclID int64, stat *jute.Stat
 	n.undigested = Undigested(path)
 	t.setContent(h, key, data)
 	t.digest += t.nodeDigest(h)
-	if h != rootNode && KindOf(n.owner) == Ephemeral {
+	if h == rootNode {
+		return nil
+	}
+	if KindOf(n.owner) == Ephemeral {
 		t.addEphemeral(n.owner, h)
 	}
+	t.disposables.add(h, n.owner)
 	return nil
 }
 

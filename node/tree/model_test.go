@@ -325,11 +325,44 @@ func (m *model) compareReads(t *testing.T, tr *Tree) {
 			}
 		}
 	}
+	containers, ttls := m.checkDue(t, tr)
 	got := tr.Counts()
-	want := Counts{Znodes: len(m.nodes) + 1, Ephemerals: ephemerals, Sessions: len(m.sessions), DataSizeBytes: sizeBytes}
+	want := Counts{Znodes: len(m.nodes) + 1, Ephemerals: ephemerals, Containers: containers, TTLs: ttls, Sessions: len(m.sessions), DataSizeBytes: sizeBytes}
 	if got != want {
 		t.Fatalf("counts are %+v, want %+v", got, want)
 	}
+}
+
+// checkDue compares what a sweep finds with a look at every znode, at a time when some of
+// the TTL znodes are due. It counts the containers and the TTL znodes.
+func (m *model) checkDue(t *testing.T, tr *Tree) (containers, ttls int) {
+	t.Helper()
+	nowMs := m.zxid*10 + 700
+	var want, got []string
+	for path, n := range m.nodes {
+		childless := len(m.children(path)) == 0
+		switch KindOf(n.stat.EphemeralOwner) {
+		case Container:
+			containers++
+			if childless && (n.stat.Cversion > 0 || nowMs-n.stat.Mtime > 900) {
+				want = append(want, path)
+			}
+		case TTL:
+			ttls++
+			if childless && nowMs-n.stat.Mtime > 1000 {
+				want = append(want, path)
+			}
+		}
+	}
+	for sweep := tr.StartSweep(); !sweep.Done(); {
+		got = append(got, tr.Due(&sweep, Disposal{TTLs: true, MaxNeverUsedMs: 900}, nowMs, 3)...)
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Fatalf("due are %q, want %q", got, want)
+	}
+	return containers, ttls
 }
 
 // TestViews reads several views in small pieces while the tree changes: each must show

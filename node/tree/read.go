@@ -144,6 +144,8 @@ func (t *Tree) SessionsWithEphemerals() []int64 {
 type Counts struct {
 	Znodes        int // the root counts twice
 	Ephemerals    int
+	Containers    int
+	TTLs          int
 	Sessions      int
 	DataSizeBytes int64 // paths and data
 	Watches       int
@@ -155,7 +157,8 @@ func (t *Tree) Counts() Counts {
 	defer t.mu.RUnlock()
 	data, child := t.WatchSummaries()
 	return Counts{
-		Znodes: t.store.count + 1, Ephemerals: t.ephemeralCount, Sessions: len(t.sessions),
+		Znodes: t.store.count + 1, Ephemerals: t.ephemeralCount, Containers: t.disposables.containers, TTLs: t.disposables.ttls,
+		Sessions:      len(t.sessions),
 		DataSizeBytes: t.dataSizeBytes, Watches: data.Watches + child.Watches,
 	}
 }

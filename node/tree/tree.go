@@ -30,6 +30,8 @@ type Tree struct {
 
 	quotas quotas
 
+	disposables disposables
+
 	// dataSizeBytes is the sum over all znodes of path (the root's is "/") and data.
 	dataSizeBytes int64
 
