@@ -90,7 +90,7 @@ func (c *Client) open(ctx context.Context, server string, readOnly bool) (*link,
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	if err := l.handshake(readOnly); err != nil {
 		conn.Close()
-		if ctx.Err() != nil && !errors.Is(err, ErrSessionExpired) {
+		if ctx.Err() != nil && !errors.Is(err, ErrSessionExpired) && !errors.Is(err, errSASL) {
 			err = fmt.Errorf("no answer to the connect request in %v", timeout)
 		}
 		return nil, err
@@ -137,6 +137,9 @@ func (l *link) handshake(readOnly bool) error {
 		return errors.New("the server is read-only")
 	case response.TimeoutMs > 0 && response.SessionID != 0:
 		l.grant(&response)
+		if c.sasl != nil {
+			return l.authenticate(*c.sasl)
+		}
 		return nil
 	case known && !response.ReadOnly:
 		return ErrSessionExpired

@@ -37,6 +37,7 @@ type settings struct {
 	maxPending          int
 	failFast            bool
 	readOnly            bool
+	sasl                *saslUser
 	requestTimeout      time.Duration // 0: none
 }
 
@@ -89,6 +90,13 @@ func WithTLS(config *tls.Config) Option { return func(s *settings) { s.tls = con
 
 // WithLogger logs what happens to connections and the session. The default is silence.
 func WithLogger(log *slog.Logger) Option { return func(s *settings) { s.log = log } }
+
+// WithSASL proves, on every connection, to be the user with SASL's DIGEST-MD5, as
+// servers with a JAAS file for it ask. A refusal ends the session with ErrAuthFailed.
+// The password itself does not travel.
+func WithSASL(user, password string) Option {
+	return func(s *settings) { s.sasl = &saslUser{user, password} }
+}
 
 // WithRequestTimeout bounds every call, besides its context: a call without an answer
 // after that time fails with ErrRequestTimeout. There is no bound by default.

@@ -17,7 +17,7 @@ type hostList struct {
 }
 
 func newHostList(rng *rand.Rand, servers []string) hostList {
-	servers = slices.Clone(servers)
+	servers = slices.Compact(slices.Sorted(slices.Values(servers)))
 	rng.Shuffle(len(servers), func(i, j int) { servers[i], servers[j] = servers[j], servers[i] })
 	return hostList{servers: servers}
 }

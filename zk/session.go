@@ -32,7 +32,9 @@ var (
 // breaks, and connects again.
 func (c *Client) run(ctx context.Context) {
 	defer close(c.ended)
-	c.tell(SessionEvent{State: StateConnecting, Session: c.Session()})
+	if c.onSession != nil { // a channel of SessionEvents begins with the state anyway
+		c.onSession(SessionEvent{State: StateConnecting, Session: c.Session()})
+	}
 	failures := 0 // since the last connection
 	var l *link   // a connection that was made by the search for one
 	for {
