@@ -54,6 +54,11 @@ type Metrics struct {
 	ReadPerNamespace  SummarySet // bytes read at once, by the first name of the path
 	WritePerNamespace SummarySet // bytes written at once, likewise
 
+	// These have no line of their own in the table: Apache shows them as gauges.
+	PacketsReceived Counter // from clients, four-letter words included
+	PacketsSent     Counter // to clients, watch events included
+	AuthFailures    Counter // clients that failed to prove an identity
+
 	shards int
 	table  []entry
 }
@@ -90,6 +95,9 @@ func New(processors int) *Metrics {
 	m := &Metrics{shards: 1 << bits.Len(uint(min(max(processors, 1), 16)-1))}
 	m.ReadLatency.shard(m.shards)
 	m.UpdateLatency.shard(m.shards)
+	for _, c := range []*Counter{&m.BytesReceived, &m.ResponseBytes, &m.PacketsReceived, &m.PacketsSent} {
+		c.shard(m.shards)
+	}
 	m.table = m.counters()
 	m.table = append(m.table, m.summaries()...)
 	m.table = append(m.table, m.quantiles()...)

@@ -82,6 +82,9 @@ func (m *Metrics) Rotate() { m.change(func(*Counter) {}, (*Summary).rotate) }
 const SpanSeconds = 300
 
 func (m *Metrics) change(counter func(*Counter), summary func(*Summary)) {
+	for _, c := range []*Counter{&m.PacketsReceived, &m.PacketsSent, &m.AuthFailures} {
+		counter(c)
+	}
 	for i := range m.table {
 		e := &m.table[i]
 		if e.counter != nil {

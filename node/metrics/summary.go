@@ -6,16 +6,49 @@ import (
 	"sync/atomic"
 )
 
-// Counter only rises, until Metrics.Reset.
-type Counter struct{ value atomic.Int64 }
+// Counter only rises, until Metrics.Reset. The zero value is ready to use.
+type Counter struct {
+	value atomic.Int64
+	// more has further parts of a counter that is written for every request.
+	more []paddedCount
+}
+
+// paddedCount fills a cache line of its own.
+type paddedCount struct {
+	value atomic.Int64
+	_     [7]int64
+}
 
 // Add counts n more.
 func (c *Counter) Add(n int64) { c.value.Add(n) }
 
-// Load returns the count.
-func (c *Counter) Load() int64 { return c.value.Load() }
+// AddAt is Add for one of many writers, who should each use their own shard.
+func (c *Counter) AddAt(shard int, n int64) {
+	if len(c.more) == 0 {
+		c.value.Add(n)
+		return
+	}
+	c.more[shard&(len(c.more)-1)].value.Add(n)
+}
 
-func (c *Counter) reset() { c.value.Store(0) }
+// Load returns the count.
+func (c *Counter) Load() int64 {
+	sum := c.value.Load()
+	for i := range c.more {
+		sum += c.more[i].value.Load()
+	}
+	return sum
+}
+
+// shard spreads a counter over n parts, a power of two. It must come before the first use.
+func (c *Counter) shard(n int) { c.more = make([]paddedCount, n) }
+
+func (c *Counter) reset() {
+	c.value.Store(0)
+	for i := range c.more {
+		c.more[i].value.Store(0)
+	}
+}
 
 // Summary keeps number, sum, extremes and the distribution of what it observed. The zero
 // value is ready to use. Times are observed in microseconds and shown in milliseconds.
@@ -46,14 +79,21 @@ func (s *Summary) ObserveAt(shard int, v int64) {
 	s.more[shard&(len(s.more)-1)].observe(v)
 }
 
+// ObserveAll adds n values with this sum and these extremes. Quantiles don't see them.
+func (s *Summary) ObserveAll(n, sum, least, most int64) { s.one.add(n, sum, least, most) }
+
+func (p *part) add(n, sum, least, most int64) {
+	p.count.Add(n)
+	p.sum.Add(sum)
+	for old := p.least.Load(); (old == 0 || least+1 < old) && !p.least.CompareAndSwap(old, least+1); old = p.least.Load() {
+	}
+	for old := p.most.Load(); most > old && !p.most.CompareAndSwap(old, most); old = p.most.Load() {
+	}
+}
+
 func (p *part) observe(v int64) {
 	v = max(v, 0)
-	p.count.Add(1)
-	p.sum.Add(v)
-	for old := p.least.Load(); (old == 0 || v+1 < old) && !p.least.CompareAndSwap(old, v+1); old = p.least.Load() {
-	}
-	for old := p.most.Load(); v > old && !p.most.CompareAndSwap(old, v); old = p.most.Load() {
-	}
+	p.add(1, v, v, v)
 	w := p.recent.Load()
 	if w == nil {
 		// Most summaries never observe anything, and need no memory for it.

@@ -43,13 +43,20 @@ type conn struct {
 	ip      string
 	replica *replica.Conn
 	since   time.Time
+	shard   int // of the server's metrics
 
 	// Owned by the reading goroutine. The event loop looks at serving in Reply, which it
 	// never calls while the reader serves: the two take turns (replica.Conn.MayServe).
 	serving     bool
-	scratch     []byte // body of a request that is answered at once
+	clock       time.Time // what it was when the reader last asked
+	scratch     []byte    // body of a request that is answered at once
 	deadlineSet time.Time
-	servedBytes int // what waited for the client after the last answer that was served
+	servedOp    jute.OpCode // that of the request that is served now
+	servedXid   int32
+	servedAt    time.Time // when it came
+	servedBytes int       // what waited for the client after the last answer that was served
+	answerBytes int       // the size of that answer, 0 for an error
+	reads       namespaces
 
 	mu       sync.Mutex
 	turn     sync.Cond // the reader waits here: signalled when a field below allows it to go on
@@ -61,15 +68,22 @@ type conn struct {
 	closing bool // close once out is written
 	dead    bool // the connection is closed
 	marked  bool // in Server.unflushed
-	// inFlight is when each request arrived that waits for its outcome, oldest first. The
-	// throttle counts as many.
-	inFlight []time.Time
+	// inFlight has each request that waits for its outcome, oldest first. The throttle
+	// counts as many.
+	inFlight []submitted
 	reason   string // why the server closed the connection
+	stats    connStats
 
-	received, sent atomic.Int64
-	lastOp         atomic.Int32
-	lastXid        atomic.Int32
-	lastZxid       atomic.Int64
+	received  atomic.Int64
+	closesOwn atomic.Bool  // the client asked to close its session
+	expiresMs atomic.Int64 // when a silent client is given up, in Unix time
+}
+
+// submitted is a request that waits for its outcome.
+type submitted struct {
+	at  time.Time
+	op  jute.OpCode
+	xid int32
 }
 
 // ConnInfo describes a connection for the cons and stat words.
@@ -80,18 +94,35 @@ type ConnInfo struct {
 	SessionID      int64
 	TimeoutMs      int32
 	Since          time.Time
-	LastXid        int32
-	LastOp         jute.OpCode
-	LastZxid       int64
+	Expires        time.Time   // when the connection is given up if nothing comes
+	LastXid        int32       // -1 before the first request
+	LastOp         jute.OpCode // of the last answered request, 0 before the first
+	LastZxid       int64       // -1 before the first answer
+	LastAnswer     time.Time   // zero before the first
+	// Latencies of the answered requests in microseconds, 0 before the first.
+	LastUs, LeastUs, MeanUs, MostUs int64
 }
 
 func (c *conn) info() ConnInfo {
 	id, timeoutMs := c.replica.Session()
+	c.mu.Lock()
+	st := c.stats
+	c.mu.Unlock()
 	return ConnInfo{
 		Remote: c.net.RemoteAddr().String(), Queued: c.replica.Waiting(),
-		Received: c.received.Load(), Sent: c.sent.Load(), SessionID: id, TimeoutMs: timeoutMs, Since: c.since,
-		LastXid: c.lastXid.Load(), LastOp: jute.OpCode(c.lastOp.Load()), LastZxid: c.lastZxid.Load(),
+		Received: c.received.Load(), Sent: st.sent, SessionID: id, TimeoutMs: timeoutMs,
+		Since: c.since, Expires: time.UnixMilli(c.expiresMs.Load()),
+		LastXid: st.lastXid, LastOp: st.lastOp, LastZxid: st.lastZxid, LastAnswer: st.lastAnswer,
+		LastUs: st.lastUs, LeastUs: st.leastUs, MostUs: st.mostUs, MeanUs: st.latencySumUs / max(1, st.answered),
 	}
+}
+
+// resetStats forgets what the word cons shows.
+func (c *conn) resetStats() {
+	c.received.Store(0)
+	c.mu.Lock()
+	c.stats.reset()
+	c.mu.Unlock()
 }
 
 var (
@@ -105,8 +136,11 @@ var (
 
 // serve runs a connection from its first byte to its end.
 func (s *Server) serve(nc net.Conn, ip string) {
-	c := &conn{s: s, net: nc, ip: ip, since: time.Now()}
+	c := &conn{s: s, net: nc, ip: ip, since: time.Now(), shard: s.shards.deal()}
 	c.turn.L = &c.mu
+	c.stats.reset()
+	c.reads.all = &s.stats.m.ReadPerNamespace
+	c.expiresMs.Store(c.since.Add(s.cfg.SessionlessTimeout).UnixMilli())
 	c.replica = replica.NewConn(c, jute.ID{Scheme: "ip", ID: ip})
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
@@ -121,7 +155,7 @@ func (s *Server) serve(nc net.Conn, ip string) {
 	br := bufio.NewReaderSize(nc, readBufferBytes)
 	connected, err := c.first(br)
 	if !connected && errors.Is(err, os.ErrDeadlineExceeded) {
-		s.stats.sessionless.Add(1)
+		s.stats.m.Sessionless.Add(1)
 	}
 	if connected {
 		err = c.requests(br)
@@ -138,7 +172,7 @@ func (c *conn) end(err error) {
 	c.mu.Unlock()
 	log, from := c.s.log, c.net.RemoteAddr().String()
 	switch {
-	case reason != "" && jute.OpCode(c.lastOp.Load()) == jute.OpCloseSession:
+	case reason != "" && c.closesOwn.Load():
 		log.Debug("a client closed its session", "from", from, "reason", reason)
 	case reason != "":
 		log.Info("closed a client's connection", "from", from, "reason", reason)
@@ -187,17 +221,20 @@ func (c *conn) first(br *bufio.Reader) (connected bool, err error) {
 	if size := binary.BigEndian.Uint32(head); size > uint32(c.s.cfg.MaxFrameBytes) {
 		_ = c.net.SetWriteDeadline(time.Now().Add(closeTimeout))
 		c.countIn(len(head))
-		if c.s.hooks.FourLetterWord(string(head), c.net) {
-			c.s.stats.sent.Add(1)
+		word := string(head)
+		_, _ = br.Discard(len(head))
+		if c.s.hooks.FourLetterWord(word, br, c.net) {
+			c.s.stats.m.PacketsSent.Add(1)
 			return false, nil
 		}
+		return false, fmt.Errorf("%w: %w: %q is neither a four-letter word nor the length of a connect request", errNoRequest, errFrame, word)
 	}
 	frame, err := c.frame(br, nil, min(maxConnectBytes, c.s.cfg.MaxFrameBytes))
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errNoRequest, err)
 	}
 	c.countIn(len(frame))
-	c.s.stats.connects.Add(1)
+	c.s.stats.m.ConnectRequests.Add(1)
 	var req jute.ReadOnlyConnectRequest
 	if err := jute.Unmarshal(frame, &req); err != nil {
 		return false, fmt.Errorf("connect request: %w", err)
@@ -250,11 +287,13 @@ const headerBytes = 8
 // requests reads requests until the connection ends.
 func (c *conn) requests(br *bufio.Reader) error {
 	for {
-		if !wholeFrameWaits(br) {
+		waits := wholeFrameWaits(br)
+		if !waits {
 			c.flush()
+			c.clock = time.Now()
 		}
-		c.extendDeadline(time.Now())
-		if err := c.request(br); err != nil {
+		c.extendDeadline(c.clock)
+		if err := c.request(br, waits); err != nil {
 			return err
 		}
 	}
@@ -269,8 +308,9 @@ func wholeFrameWaits(br *bufio.Reader) bool {
 	return int64(br.Buffered()) >= 4+int64(binary.BigEndian.Uint32(head))
 }
 
-// request reads one request and answers it or hands it over.
-func (c *conn) request(br *bufio.Reader) error {
+// request reads one request and answers it or hands it over. One that waits already
+// came when the reader turned to it: to ask for the time is not cheap.
+func (c *conn) request(br *bufio.Reader, waits bool) error {
 	size, err := c.size(br, c.s.cfg.MaxFrameBytes)
 	if err != nil {
 		return err
@@ -282,7 +322,10 @@ func (c *conn) request(br *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	if !waits {
+		c.clock = time.Now()
+	}
+	now := c.clock
 	h := jute.RequestHeader{
 		Xid:  int32(binary.BigEndian.Uint32(head[4:])),
 		Type: jute.OpCode(binary.BigEndian.Uint32(head[8:])),
@@ -298,8 +341,6 @@ func (c *conn) request(br *bufio.Reader) error {
 		return err
 	}
 	c.countIn(len(frame))
-	c.lastXid.Store(h.Xid)
-	c.lastOp.Store(int32(h.Type))
 	body := frame[headerBytes:]
 	if !mayServe {
 		return c.submit(h, body, now)
@@ -307,10 +348,15 @@ func (c *conn) request(br *bufio.Reader) error {
 	if cap(frame) <= keepBytes {
 		c.scratch = frame
 	}
-	c.serving = true
+	c.serving, c.servedAt, c.answerBytes = true, now, 0
+	c.servedOp, c.servedXid = h.Type, h.Xid
 	c.s.hooks.Replica.Serve(c.replica, h, body)
 	c.serving = false
-	c.s.stats.observe(time.Since(now))
+	if c.answerBytes > 0 {
+		if path, sizeBytes := readOf(h.Type, body, c.answerBytes); path != nil {
+			c.reads.read(path, sizeBytes)
+		}
+	}
 	if c.servedBytes > highUnsentBytes {
 		c.flushOrWait()
 	}
@@ -325,18 +371,22 @@ func (c *conn) submit(h jute.RequestHeader, body []byte, now time.Time) error {
 	}
 	c.mu.Unlock()
 	if !c.s.throttle.tryEnter() {
+		c.s.stats.m.ThrottleWaits.Add(1)
 		c.flush()
 		c.s.throttle.enter()
 	}
 	c.mu.Lock()
 	ending := c.dead || c.closing
 	if !ending {
-		c.inFlight = append(c.inFlight, now)
+		c.inFlight = append(c.inFlight, submitted{now, h.Type, h.Xid})
 	}
 	c.mu.Unlock()
 	if ending {
 		c.s.throttle.leave(1)
 		return errEnding
+	}
+	if h.Type == jute.OpCloseSession {
+		c.closesOwn.Store(true)
 	}
 	c.replica.Submitted()
 	c.s.hooks.Submit(replica.ClientRequest{Conn: c.replica, Header: h, Body: body})
@@ -352,18 +402,20 @@ func (c *conn) extendDeadline(now time.Time) {
 		return
 	}
 	c.deadlineSet = now
-	_ = c.net.SetReadDeadline(now.Add(timeout + timeout/4))
+	deadline := now.Add(timeout + timeout/4)
+	c.expiresMs.Store(deadline.UnixMilli())
+	_ = c.net.SetReadDeadline(deadline)
 }
 
 func (c *conn) countIn(sizeBytes int) {
 	c.received.Add(1)
-	c.s.stats.received.Add(1)
-	c.s.stats.receivedBytes.Add(int64(sizeBytes))
+	c.s.stats.m.PacketsReceived.AddAt(c.shard, 1)
+	c.s.stats.m.BytesReceived.AddAt(c.shard, int64(sizeBytes))
 }
 
 // Connected implements replica.Client.
 func (c *conn) Connected(r jute.ReadOnlyConnectResponse) {
-	c.queue(true, func(b []byte) []byte { return r.Append(b) })
+	c.queue(message{}, true, func(b []byte) []byte { return r.Append(b) })
 	c.mu.Lock()
 	c.attached = true
 	c.turn.Signal()
@@ -372,20 +424,18 @@ func (c *conn) Connected(r jute.ReadOnlyConnectResponse) {
 
 // Reply implements replica.Client.
 func (c *conn) Reply(h jute.ReplyHeader, body jute.Record) {
-	if h.Zxid > 0 {
-		c.lastZxid.Store(h.Zxid)
-	}
 	if h.Err == jute.CodeAuthFailed {
-		c.s.stats.authFailed.Add(1)
+		c.s.stats.m.AuthFailures.Add(1)
 	}
 	serving := c.serving
-	if !serving {
-		c.answered()
-	}
-	unsentBytes := c.queue(!serving, func(b []byte) []byte {
+	unsentBytes := c.queue(message{answers: true, zxid: h.Zxid}, !serving, func(b []byte) []byte {
+		start := len(b)
 		b = h.Append(b)
 		if body != nil {
 			b = body.Append(b)
+		}
+		if serving && h.Err == jute.CodeOK {
+			c.answerBytes = len(b) - start
 		}
 		return b
 	})
@@ -396,40 +446,68 @@ func (c *conn) Reply(h jute.ReplyHeader, body jute.Record) {
 
 // Notify implements tree.Watcher.
 func (c *conn) Notify(ev jute.WatcherEvent, _ int64) {
-	c.queue(true, func(b []byte) []byte {
+	c.queue(message{event: true}, true, func(b []byte) []byte {
 		// The zxid of an event is -1, as in 3.8.
 		h := jute.ReplyHeader{Xid: jute.XidNotification, Zxid: -1}
 		return ev.Append(h.Append(b))
 	})
 }
 
-// answered takes the oldest submitted request out of the books.
-func (c *conn) answered() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.inFlight) == 0 {
-		return
+// message says what a frame to the client is.
+type message struct {
+	answers bool // the request that is served, or the oldest one that was submitted
+	event   bool
+	zxid    int64
+}
+
+// answered takes the request that is being answered out of the books. c.mu is held.
+func (c *conn) answered(zxid int64) {
+	q := submitted{at: c.servedAt, op: c.servedOp, xid: c.servedXid}
+	if !c.serving {
+		if len(c.inFlight) == 0 {
+			return
+		}
+		q = c.inFlight[0]
+		c.inFlight = c.inFlight[1:]
+		c.turn.Signal()
+		c.s.throttle.leave(1)
 	}
-	c.s.stats.observe(time.Since(c.inFlight[0]))
-	c.inFlight = c.inFlight[1:]
-	c.turn.Signal()
-	c.s.throttle.leave(1)
+	now := time.Now()
+	if c.serving {
+		c.clock = now
+	}
+	latency := now.Sub(q.at)
+	c.s.stats.observe(c.shard, writes(q.op), latency)
+	c.stats.observe(now, latency)
+	c.stats.lastOp = q.op
+	if q.xid >= 0 {
+		c.stats.lastXid = q.xid
+	}
+	if zxid > 0 {
+		c.stats.lastZxid = zxid
+	}
 }
 
 // queue adds a frame to what the client is to get and returns how much waits for it now.
 // What the reader does not send itself is marked for the event loop's next Flush.
-func (c *conn) queue(mark bool, appendBody func([]byte) []byte) (unsentBytes int) {
+func (c *conn) queue(m message, mark bool, appendBody func([]byte) []byte) (unsentBytes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.dead || c.closing {
 		return 0
 	}
+	if m.answers {
+		c.answered(m.zxid)
+	}
 	start := len(c.out)
 	c.out = appendBody(append(c.out, 0, 0, 0, 0))
 	sizeBytes := len(c.out) - start - 4
 	binary.BigEndian.PutUint32(c.out[start:], uint32(sizeBytes))
-	c.sent.Add(1)
-	c.s.stats.observeAnswer(sizeBytes)
+	c.stats.sent++
+	c.s.stats.observeAnswer(c.shard, sizeBytes)
+	if m.event {
+		c.s.stats.m.WatchBytes.Add(int64(sizeBytes))
+	}
 	if len(c.out) > maxUnsentBytes {
 		c.killLocked(fmt.Sprintf("the client does not read: %d bytes wait for it", len(c.out)))
 		return 0
@@ -465,8 +543,10 @@ func (c *conn) Close(reason string) {
 	_ = c.net.SetWriteDeadline(time.Now().Add(closeTimeout))
 }
 
-// flush writes what is queued, unless somebody does already. It may block.
+// flush writes what is queued, unless somebody does already. It may block. Only the
+// reader calls it.
 func (c *conn) flush() {
+	c.reads.flush()
 	if c.startWriting() {
 		c.drain()
 	}

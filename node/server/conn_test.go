@@ -109,7 +109,7 @@ func TestClientThatReadsLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn := s.only()
-	eventually(t, "the server waits for the client", func() bool { return conn.unsent() > 0 || conn.sent.Load() > 2 })
+	eventually(t, "the server waits for the client", func() bool { return conn.unsent() > 0 || conn.info().Sent > 2 })
 	time.Sleep(50 * time.Millisecond)
 	for xid := range int32(answers) {
 		if unsent := conn.unsent(); unsent > highUnsentBytes+sizeBytes+100 {
@@ -193,7 +193,7 @@ func TestShutdownWhileEverybodyWaits(t *testing.T) {
 	}
 	s.dial() // says nothing
 	s.dial().sendConnect()
-	eventually(t, "the session is asked for", func() bool { return s.Stats().Connects() == 5 })
+	eventually(t, "the session is asked for", func() bool { return s.cfg.Metrics.ConnectRequests.Load() == 5 })
 	time.Sleep(20 * time.Millisecond)
 	s.end() // fails the test if it hangs
 	for _, c := range []net.Conn{full, starved, half} {
@@ -211,8 +211,8 @@ func TestLimitOfConnections(t *testing.T) {
 	first.Close()
 	eventually(t, "a place is free", func() bool { return s.NumConnections() == 1 })
 	s.connect()
-	if s.Stats().Rejected() != 1 || len(s.log.lines()) != 1 {
-		t.Errorf("%d rejected, and in the log:\n%s", s.Stats().Rejected(), strings.Join(s.log.lines(), "\n"))
+	if s.cfg.Metrics.ConnectionsRejected.Load() != 1 || len(s.log.lines()) != 1 {
+		t.Errorf("%d rejected, and in the log:\n%s", s.cfg.Metrics.ConnectionsRejected.Load(), strings.Join(s.log.lines(), "\n"))
 	}
 }
 
@@ -239,13 +239,13 @@ func TestStatistics(t *testing.T) {
 	c.send(getData(2, "/a", false))
 	c.expect(2)
 	last, least, most := s.Stats().AnswerBytes()
-	if s.Stats().Received() != 3 || s.Stats().Sent() != 3 || s.Stats().Connects() != 1 {
-		t.Errorf("received %d, sent %d, connects %d; want 3, 3 and 1", s.Stats().Received(), s.Stats().Sent(), s.Stats().Connects())
+	if s.cfg.Metrics.PacketsReceived.Load() != 3 || s.cfg.Metrics.PacketsSent.Load() != 3 || s.cfg.Metrics.ConnectRequests.Load() != 1 {
+		t.Errorf("received %d, sent %d, connects %d; want 3, 3 and 1", s.cfg.Metrics.PacketsReceived.Load(), s.cfg.Metrics.PacketsSent.Load(), s.cfg.Metrics.ConnectRequests.Load())
 	}
 	if last != 16+4+68 || least != 16+4+2 || most != last {
 		t.Errorf("answers of %d/%d/%d bytes, want 88/22/88", last, least, most)
 	}
-	if least, mean, most := s.Stats().LatencyMs(); least < 0 || mean < least || most < mean || most == 0 {
+	if least, mean, most := s.cfg.Metrics.Latency(); least < 0 || mean < least || most < mean || most == 0 {
 		t.Errorf("latencies %v/%v/%v", least, mean, most)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"zoolab/node/metrics"
 	"zoolab/node/prep"
 	"zoolab/node/quorum"
 	"zoolab/node/replica"
@@ -85,7 +86,8 @@ func start(t testing.TB, cfg Config) *shell {
 	if cfg.SessionlessTimeout == 0 {
 		cfg.SessionlessTimeout = patience
 	}
-	hooks := Hooks{Replica: s.replica, Submit: s.submit, FourLetterWord: func(word string, w io.Writer) bool {
+	cfg.Metrics = metrics.New(2)
+	hooks := Hooks{Replica: s.replica, Submit: s.submit, FourLetterWord: func(word string, _ io.Reader, w io.Writer) bool {
 		_, _ = io.WriteString(w, word)
 		return word == "ruok"
 	}}

@@ -21,9 +21,11 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
+	"zoolab/node/metrics"
 	"zoolab/node/replica"
 )
 
@@ -39,6 +41,8 @@ type Config struct {
 	GlobalOutstandingLimit int
 	// SessionlessTimeout is how long a connection may live without asking for a session.
 	SessionlessTimeout time.Duration
+	// Metrics is where the port counts what passes through it.
+	Metrics *metrics.Metrics
 }
 
 // Hooks are what the client port needs from the member.
@@ -47,7 +51,8 @@ type Hooks struct {
 	// Submit gives an input to the event loop. It may be called from any goroutine.
 	Submit func(replica.Input)
 	// FourLetterWord answers a four-letter word; false means that it is none.
-	FourLetterWord func(word string, w io.Writer) bool
+	// rest reads what the client sends behind the word: only stmk has something there.
+	FourLetterWord func(word string, rest io.Reader, w io.Writer) bool
 }
 
 // Server is the client port.
@@ -58,6 +63,7 @@ type Server struct {
 	listener net.Listener
 	running  sync.WaitGroup
 	stats    Stats
+	shards   sharder
 	throttle throttle
 
 	mu     sync.Mutex
@@ -82,6 +88,7 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Server, error) {
 		cfg: cfg, hooks: hooks, log: log, listener: l,
 		conns: make(map[*conn]struct{}),
 		perIP: make(map[string]int),
+		stats: Stats{m: cfg.Metrics},
 	}
 	s.throttle.init(int64(cfg.GlobalOutstandingLimit))
 	return s, nil
@@ -110,7 +117,7 @@ func (s *Server) accept() {
 		}
 		ip, _, _ := net.SplitHostPort(c.RemoteAddr().String())
 		if reason := s.admit(ip); reason != "" {
-			s.stats.rejected.Add(1)
+			s.stats.m.ConnectionsRejected.Add(1)
 			s.log.Warn("refused a client", "from", c.RemoteAddr().String(), "reason", reason)
 			_ = c.Close()
 			continue
@@ -168,19 +175,45 @@ func (s *Server) Flush() {
 	s.flushing = conns
 }
 
-// Connections calls f for every connection until it returns false.
-func (s *Server) Connections(f func(ConnInfo) bool) {
+// Connections returns what is known of every connection, oldest first.
+func (s *Server) Connections() []ConnInfo {
+	conns := s.all()
+	infos := make([]ConnInfo, len(conns))
+	for i, c := range conns {
+		infos[i] = c.info()
+	}
+	return infos
+}
+
+// ResetConnections forgets the statistics of every connection, as the word crst asks for.
+func (s *Server) ResetConnections() {
+	for _, c := range s.all() {
+		c.resetStats()
+	}
+}
+
+// Shed closes each connection for which choose is true, and returns how many it closed.
+// Their sessions live on: the clients come back, here or elsewhere.
+func (s *Server) Shed(choose func() bool) (closed int) {
+	for _, c := range s.all() {
+		if choose() {
+			c.kill("the administrator asked to shed connections")
+			closed++
+		}
+	}
+	return closed
+}
+
+// all returns the connections, oldest first.
+func (s *Server) all() []*conn {
 	s.mu.Lock()
 	conns := make([]*conn, 0, len(s.conns))
 	for c := range s.conns {
 		conns = append(conns, c)
 	}
 	s.mu.Unlock()
-	for _, c := range conns {
-		if !f(c.info()) {
-			return
-		}
-	}
+	slices.SortFunc(conns, func(a, b *conn) int { return a.since.Compare(b.since) })
+	return conns
 }
 
 // NumConnections returns how many clients are connected.

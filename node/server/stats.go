@@ -1,28 +1,20 @@
 package server
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"zoolab/node/metrics"
+	"zoolab/zk/jute"
 )
 
-// Stats counts what passes through the client port. All methods are safe for
-// concurrent use.
+// Stats counts what passes through the client port: in the server's metrics, but for the
+// sizes of answers. All methods are safe for concurrent use.
 type Stats struct {
-	received      atomic.Int64
-	sent          atomic.Int64
-	receivedBytes atomic.Int64
-	sentBytes     atomic.Int64
-	rejected      atomic.Int64
-	connects      atomic.Int64
-	sessionless   atomic.Int64
-	authFailed    atomic.Int64
+	m *metrics.Metrics
 
-	answered     atomic.Int64
-	latencySumUs atomic.Int64
-	latencyMaxUs atomic.Int64
-	latencyMinUs atomic.Int64 // plus one, so that zero means none yet
-
-	answerLastBytes atomic.Int64 // plus one, as are the next two
+	answerLastBytes atomic.Int64 // plus one, so that zero means none yet, as are the next two
 	answerMinBytes  atomic.Int64
 	answerMaxBytes  atomic.Int64
 }
@@ -38,44 +30,27 @@ func lower(least *atomic.Int64, v int64) {
 	}
 }
 
-func (s *Stats) observe(latency time.Duration) {
-	us := latency.Microseconds()
-	s.answered.Add(1)
-	s.latencySumUs.Add(us)
-	raise(&s.latencyMaxUs, us)
-	lower(&s.latencyMinUs, us+1)
+// observe counts an answered request.
+func (s *Stats) observe(shard int, write bool, latency time.Duration) {
+	summary := &s.m.ReadLatency
+	if write {
+		summary = &s.m.UpdateLatency
+	}
+	summary.ObserveAt(shard, latency.Microseconds())
 }
 
 // observeAnswer counts a frame to a client; size is that of its body and header.
-func (s *Stats) observeAnswer(sizeBytes int) {
-	s.sent.Add(1)
-	s.sentBytes.Add(int64(sizeBytes))
+func (s *Stats) observeAnswer(shard, sizeBytes int) {
+	s.m.PacketsSent.AddAt(shard, 1)
+	s.m.ResponseBytes.AddAt(shard, int64(sizeBytes))
 	size := int64(sizeBytes) + 1
-	s.answerLastBytes.Store(size)
+	// All connections share this line: it is written only when that changes something.
+	if s.answerLastBytes.Load() != size {
+		s.answerLastBytes.Store(size)
+	}
 	raise(&s.answerMaxBytes, size)
 	lower(&s.answerMinBytes, size)
 }
-
-// Received counts packets from clients, four-letter words included.
-func (s *Stats) Received() int64 { return s.received.Load() }
-
-// Sent counts packets sent to clients, watch events included.
-func (s *Stats) Sent() int64 { return s.sent.Load() }
-
-// ReceivedBytes counts the bytes of whole requests, without their lengths.
-func (s *Stats) ReceivedBytes() int64 { return s.receivedBytes.Load() }
-
-// SentBytes counts the bytes of answers and events, without their lengths.
-func (s *Stats) SentBytes() int64 { return s.sentBytes.Load() }
-
-// Connects counts requests for a session, new or old.
-func (s *Stats) Connects() int64 { return s.connects.Load() }
-
-// Sessionless counts connections that were closed because they asked for no session in time.
-func (s *Stats) Sessionless() int64 { return s.sessionless.Load() }
-
-// AuthFailed counts clients that failed to prove an identity.
-func (s *Stats) AuthFailed() int64 { return s.authFailed.Load() }
 
 // AnswerBytes returns the sizes of the last, the smallest and the largest frame to a
 // client, -1 before the first.
@@ -83,15 +58,142 @@ func (s *Stats) AnswerBytes() (last, least, most int64) {
 	return s.answerLastBytes.Load() - 1, s.answerMinBytes.Load() - 1, s.answerMaxBytes.Load() - 1
 }
 
-// Rejected counts connections refused because of a limit.
-func (s *Stats) Rejected() int64 { return s.rejected.Load() }
-
-// LatencyMs returns the shortest, mean and longest time from a request's arrival to its
-// answer, in milliseconds.
-func (s *Stats) LatencyMs() (least, mean, most float64) {
-	n := s.answered.Load()
-	if n == 0 {
-		return 0, 0, 0
+// ResetAnswerBytes forgets the sizes.
+func (s *Stats) ResetAnswerBytes() {
+	for _, v := range []*atomic.Int64{&s.answerLastBytes, &s.answerMinBytes, &s.answerMaxBytes} {
+		v.Store(0)
 	}
-	return float64(s.latencyMinUs.Load()-1) / 1000, float64(s.latencySumUs.Load()) / float64(n) / 1000, float64(s.latencyMaxUs.Load()) / 1000
+}
+
+// connStats is what a connection remembers of its requests. Its connection's lock guards it.
+type connStats struct {
+	sent         int64
+	lastOp       jute.OpCode // of the last answered request
+	lastXid      int32       // of a client's request, -1 before the first
+	lastZxid     int64       // that an answer showed, -1 before the first
+	lastAnswer   time.Time   // zero before the first
+	answered     int64
+	lastUs       int64
+	leastUs      int64 // 0 before the first
+	mostUs       int64
+	latencySumUs int64
+}
+
+func (cs *connStats) reset() { *cs = connStats{lastXid: -1, lastZxid: -1} }
+
+func (cs *connStats) observe(now time.Time, latency time.Duration) {
+	us := latency.Microseconds()
+	if cs.answered == 0 {
+		cs.leastUs = us
+	}
+	cs.answered++
+	cs.lastAnswer, cs.lastUs = now, us
+	cs.leastUs, cs.mostUs = min(cs.leastUs, us), max(cs.mostUs, us)
+	cs.latencySumUs += us
+}
+
+// namespaces sums up what the requests of one connection read, so that not every one of
+// them writes to a metric that all connections share.
+type namespaces struct {
+	all     *metrics.SummarySet
+	name    string
+	summary *metrics.Summary // of name
+
+	count, sum, least, most int64 // not yet given to summary
+}
+
+// flushReads bounds how many reads may wait in namespaces.
+const flushReads = 100
+
+// read counts a read of a path and so many bytes.
+func (n *namespaces) read(path []byte, sizeBytes int64) {
+	name := topOf(path)
+	if len(name) == 0 {
+		return
+	}
+	if string(name) != n.name || n.summary == nil {
+		n.flush()
+		n.name = string(name)
+		n.summary = n.all.At(n.name)
+	}
+	if n.count == 0 {
+		n.least = sizeBytes
+	}
+	n.count++
+	n.sum += sizeBytes
+	n.least, n.most = min(n.least, sizeBytes), max(n.most, sizeBytes)
+	if n.count >= flushReads {
+		n.flush()
+	}
+}
+
+func (n *namespaces) flush() {
+	if n.count > 0 {
+		n.summary.ObserveAll(n.count, n.sum, n.least, n.most)
+	}
+	n.count, n.sum, n.least, n.most = 0, 0, 0, 0
+}
+
+// topOf returns the first name of a path: "a" of /a/b.
+func topOf(path []byte) []byte {
+	if len(path) < 2 || path[0] != '/' {
+		return nil
+	}
+	for i, b := range path[1:] {
+		if b == '/' {
+			return path[1 : 1+i]
+		}
+	}
+	return path[1:]
+}
+
+// statBytes is the size of a Stat, which counts as read with every znode.
+const statBytes = 68
+
+// readOf tells what a request has read, by its body and by the size of its answer: the
+// path and the bytes, as Apache counts them. The path is nil where that does not count.
+func readOf(op jute.OpCode, body []byte, answerBytes int) (path []byte, sizeBytes int64) {
+	const lengthBytes, headerBytes = 4, 16
+	if len(body) < lengthBytes {
+		return nil, 0
+	}
+	n := int(jute.NewDecoder(body).Int32())
+	if n <= 0 || n > len(body)-lengthBytes {
+		return nil, 0
+	}
+	path = body[lengthBytes : lengthBytes+n]
+	switch op {
+	case jute.OpGetData:
+		return path, int64(n + answerBytes - headerBytes - lengthBytes)
+	case jute.OpExists:
+		return path, int64(n + statBytes)
+	case jute.OpGetChildren:
+		return path, int64(n + answerBytes - headerBytes - lengthBytes + statBytes)
+	case jute.OpGetChildren2:
+		return path, int64(n + answerBytes - headerBytes - lengthBytes)
+	}
+	return nil, 0
+}
+
+// writes reports whether an operation makes a transaction.
+func writes(op jute.OpCode) bool {
+	switch op {
+	case jute.OpCreate, jute.OpCreate2, jute.OpCreateContainer, jute.OpCreateTTL, jute.OpDelete, jute.OpSetData,
+		jute.OpSetACL, jute.OpMulti, jute.OpReconfig, jute.OpCloseSession:
+		return true
+	}
+	return false
+}
+
+// sharder deals shards out.
+type sharder struct {
+	mu   sync.Mutex
+	next int
+}
+
+func (s *sharder) deal() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next++
+	return s.next
 }
