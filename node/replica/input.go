@@ -31,6 +31,10 @@ type (
 	// TreeRestored hands over the tree that was loaded after a zab.Truncate was carried
 	// out. It must come before the DiskDone of that effect.
 	TreeRestored struct{ Tree *tree.Tree }
+
+	// ListSessions asks for all sessions, by ascending id. Answer is called from Step and
+	// must not block.
+	ListSessions struct{ Answer func([]SessionInfo) }
 )
 
 // Effect is what the shell must do: one of zab's SendNotification, Dial, Send, Close,

@@ -161,6 +161,8 @@ func (r *Replica) Step(now Now, in Input) []Effect {
 		r.clientClosed(in.Conn)
 	case TreeRestored:
 		r.setTree(in.Tree)
+	case ListSessions:
+		in.Answer(r.sessions())
 	case zab.Tick:
 		r.stepCore(in)
 		r.tick()

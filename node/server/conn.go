@@ -117,6 +117,13 @@ func (c *conn) info() ConnInfo {
 	}
 }
 
+// SessionID returns the attached session's id, 0 before there is one. A watcher is told
+// apart by it.
+func (c *conn) SessionID() int64 {
+	id, _ := c.replica.Session()
+	return id
+}
+
 // resetStats forgets what the word cons shows.
 func (c *conn) resetStats() {
 	c.received.Store(0)

@@ -63,6 +63,9 @@ func (t *Tree) apply(txn *jute.LoggedTxn) Result {
 		t.lastZxid.Store(zxid)
 	}
 	t.compareDigest(txn)
+	if t.pendingDigest == nil {
+		t.digestLog.add(txn.Header.Zxid, t.digest)
+	}
 	return r
 }
 

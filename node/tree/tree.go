@@ -45,6 +45,7 @@ type Tree struct {
 	// the digests of transactions are not compared.
 	pendingDigest    *snapshotDigest
 	digestMismatches atomic.Int64
+	digestLog        digestLog
 
 	views []*View
 
