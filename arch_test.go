@@ -40,6 +40,8 @@ var forbidden = []struct{ from, to, why string }{
 	{"node/peer", "zoolab/node/storage", "transports do not touch the disk"},
 	{"node/server", "zoolab/node/storage", "transports do not touch the disk"},
 	{"node/server", "zoolab/node/peer", "the two transports are independent"},
+	{"node/server", "zoolab/node/admin", "the words are answered through a hook"},
+	{"node/metrics", "zoolab/node", "everybody may count, so the counters know nobody"},
 }
 
 // exempt may break the rules above, because that is what they are for.

@@ -14,7 +14,7 @@ import (
 
 // environment is what the word envi shows: Apache's keys with what they mean here. There
 // is no Java, so its keys tell of Go, and those of its class path are left out.
-func (v *View) environment() object {
+func (v *View) environment() []variable {
 	host, _ := os.Hostname()
 	dir, _ := os.Getwd()
 	name, home := "<NA>", ""
@@ -33,7 +33,7 @@ func (v *View) environment() object {
 	if limit < 1<<62 {
 		most = megabytes(uint64(limit))
 	}
-	return object{
+	return []variable{
 		{"zookeeper.version", v.Version},
 		{"host.name", host},
 		{"go.version", strings.TrimPrefix(runtime.Version(), "go")},
@@ -56,6 +56,9 @@ func megabytes(b uint64) string { return fmt.Sprintf("%dMB", b>>20) }
 func (v *View) envi(w io.Writer) {
 	fmt.Fprintln(w, "Environment:")
 	for _, e := range v.environment() {
-		fmt.Fprintf(w, "%s=%v\n", e.key, e.value)
+		fmt.Fprintf(w, "%s=%s\n", e.key, e.value)
 	}
 }
+
+// variable is a line of the environment.
+type variable struct{ key, value string }

@@ -13,7 +13,6 @@ import (
 
 	"zoolab/node/replica"
 	"zoolab/node/server"
-	"zoolab/node/tree"
 	"zoolab/zk/jute"
 )
 
@@ -203,12 +202,14 @@ func (v *View) wchs(w io.Writer) {
 }
 
 func (v *View) wchp(w io.Writer) {
-	v.Replica.Tree().DataWatches(func(path string, watchers []tree.Watcher) {
-		fmt.Fprintln(w, path)
-		for _, watcher := range watchers {
-			fmt.Fprintf(w, "\t%s\n", hex(sessionOf(watcher)))
+	last := ""
+	for _, watch := range v.Replica.Tree().DataWatches() {
+		if watch.Path != last {
+			fmt.Fprintln(w, watch.Path)
 		}
-	})
+		last = watch.Path
+		fmt.Fprintf(w, "\t%s\n", hex(sessionOf(watch.Watcher)))
+	}
 	fmt.Fprintln(w)
 }
 
@@ -223,17 +224,15 @@ func (v *View) wchc(w io.Writer) {
 	fmt.Fprintln(w)
 }
 
-// watchesBySession returns the paths that each session watches, both in ascending order.
+// watchesBySession returns the paths that each session watches, sessions in ascending order.
 func (v *View) watchesBySession() (ids []int64, paths map[int64][]string) {
 	paths = make(map[int64][]string)
-	v.Replica.Tree().DataWatches(func(path string, watchers []tree.Watcher) {
-		for _, watcher := range watchers {
-			id := sessionOf(watcher)
-			paths[id] = append(paths[id], path)
+	for _, watch := range v.Replica.Tree().DataWatches() {
+		id := sessionOf(watch.Watcher)
+		if paths[id] == nil {
+			ids = append(ids, id)
 		}
-	})
-	for id := range paths {
-		ids = append(ids, id)
+		paths[id] = append(paths[id], watch.Path)
 	}
 	slices.Sort(ids)
 	return ids, paths

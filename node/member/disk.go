@@ -212,6 +212,8 @@ func (d *disk) takeSnapshot(view *tree.View) error {
 			// the log, and with it the member, soon enough.
 			d.m.log.Error("could not write a snapshot; the next one is tried later", "err", err)
 		default:
+			d.m.metrics.Snapshot.Observe(time.Since(began).Microseconds())
+			d.m.files.tookSnapshot(view.Zxid(), time.Now())
 			d.m.log.Info("took a snapshot", "file", path, "took", time.Since(began).Round(time.Millisecond))
 		}
 	})

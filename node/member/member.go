@@ -15,14 +15,18 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
+	"zoolab/node/admin"
 	"zoolab/node/auth"
 	"zoolab/node/config"
+	"zoolab/node/metrics"
 	"zoolab/node/peer"
 	"zoolab/node/prep"
 	"zoolab/node/quorum"
@@ -46,6 +50,9 @@ type Member struct {
 	replica *replica.Replica
 	peers   *peer.Transport // nil standalone
 	clients *server.Server
+	metrics *metrics.Metrics
+	admin   *admin.View
+	files   *diskView
 
 	inbox inbox
 	disk  disk
@@ -64,7 +71,10 @@ func open(cfg *config.Config, log *slog.Logger, fs vfs.FS) (_ *Member, err error
 	if err := refuseInsecure(cfg); err != nil {
 		return nil, err
 	}
-	m := &Member{cfg: cfg, log: log, started: time.Now(), failed: make(chan struct{})}
+	m := &Member{
+		cfg: cfg, log: log, started: time.Now(), failed: make(chan struct{}),
+		metrics: metrics.New(runtime.GOMAXPROCS(0)),
+	}
 	m.inbox.init()
 	if m.unlock, err = lockDirs(cfg.Storage.DataDir, cfg.Storage.DataLogDir); err != nil {
 		return nil, err
@@ -74,7 +84,7 @@ func open(cfg *config.Config, log *slog.Logger, fs vfs.FS) (_ *Member, err error
 			m.unlock()
 		}
 	}()
-	if m.storage, err = openStorage(cfg, log, fs); err != nil {
+	if m.storage, err = m.openStorage(fs); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -115,7 +125,8 @@ func refuseInsecure(cfg *config.Config) error {
 	return nil
 }
 
-func openStorage(cfg *config.Config, log *slog.Logger, fs vfs.FS) (*storage.Storage, error) {
+func (m *Member) openStorage(fs vfs.FS) (*storage.Storage, error) {
+	cfg := m.cfg
 	return storage.Open(storage.Options{
 		FS:                fs,
 		DataDir:           cfg.Storage.DataDir,
@@ -126,7 +137,8 @@ func openStorage(cfg *config.Config, log *slog.Logger, fs vfs.FS) (*storage.Stor
 		TrustEmpty:        cfg.Storage.SnapshotTrustEmpty,
 		Compression:       storage.Compression(cfg.Storage.SnapshotCompression),
 		Now:               time.Now,
-		Log:               log,
+		Log:               m.log,
+		OnSync:            m.synced,
 	})
 }
 
@@ -200,8 +212,16 @@ func (m *Member) listen() error {
 		MaxConns:               c.MaxTotal,
 		GlobalOutstandingLimit: c.GlobalOutstandingLimit,
 		SessionlessTimeout:     time.Duration(c.SessionlessTimeoutMs) * time.Millisecond,
-	}, server.Hooks{Replica: m.replica, Submit: m.post, FourLetterWord: m.fourLetterWord}, m.log)
-	return err
+		Metrics:                m.metrics,
+	}, server.Hooks{
+		Replica: m.replica, Submit: m.post,
+		FourLetterWord: func(word string, rest io.Reader, w io.Writer) bool { return m.admin.Word(word, rest, w) },
+	}, m.log)
+	if err != nil {
+		return err
+	}
+	m.admin = m.newView()
+	return nil
 }
 
 func (m *Member) peerConfig() peer.Config {
@@ -325,6 +345,9 @@ func (m *Member) restore() (_ zab.Boot, _ *tree.Tree, replayed int, err error) {
 	if err != nil {
 		return zab.Boot{}, nil, 0, err
 	}
+	m.files = newDiskView(m.storage, loaded)
+	m.metrics.DatabaseInit.Observe(time.Since(began).Microseconds())
+	m.metrics.StartupTxns.Observe(int64(loaded.Replayed))
 	m.log.Info("restored", "znodes", t.Counts().Znodes, "lastZxid", hex(loaded.LastZxid), "replayed", loaded.Replayed,
 		"took", time.Since(began).Round(time.Millisecond))
 	boot := zab.Boot{AcceptedEpoch: accepted, CurrentEpoch: current, LastZxid: loaded.LastZxid, Recent: recent}

@@ -30,6 +30,8 @@ const (
 	highUnsentBytes = 256 << 10
 	// closeTimeout is how long a client has to take what is sent before its connection is closed.
 	closeTimeout = 5 * time.Second
+	// argumentTimeout is how long the rest of a four-letter word may take to come behind it.
+	argumentTimeout = 200 * time.Millisecond
 	// maxConnOutstanding bounds the requests of one client that wait for their outcome.
 	maxConnOutstanding = 1000
 	// keepBytes is the largest buffer that a connection keeps between answers.
@@ -227,6 +229,7 @@ func (c *conn) first(br *bufio.Reader) (connected bool, err error) {
 	}
 	if size := binary.BigEndian.Uint32(head); size > uint32(c.s.cfg.MaxFrameBytes) {
 		_ = c.net.SetWriteDeadline(time.Now().Add(closeTimeout))
+		_ = c.net.SetReadDeadline(time.Now().Add(argumentTimeout))
 		c.countIn(len(head))
 		word := string(head)
 		_, _ = br.Discard(len(head))
