@@ -163,7 +163,7 @@ func shape(word, answer string) string {
 	answer = dates.ReplaceAllString(answer, "DATE")
 	answer = numbers.ReplaceAllString(answer, "N")
 	answer = heads.ReplaceAllString(sets.ReplaceAllString(answer, ""), "Sets ")
-	if word == "wchc" || word == "wchp" {
+	if word == "cons" || word == "stat" || word == "wchc" || word == "wchp" {
 		// Apache's order is that of a hash table.
 		lines := strings.Split(answer, "\n")
 		slices.Sort(lines)
