@@ -3,6 +3,7 @@ package config
 import (
 	"slices"
 
+	"zoolab/node/auth"
 	"zoolab/node/quorum"
 )
 
@@ -30,6 +31,7 @@ type Config struct {
 	Properties map[string]string
 
 	Clients  Clients
+	Auth     Auth
 	Ensemble Ensemble
 	Storage  Storage
 	Admin    Admin
@@ -45,9 +47,7 @@ type Config struct {
 	ReconfigEnabled      bool
 	ReadOnlyModeEnabled  bool     // readonlymode.enabled
 	DigestEnabled        bool     // digest.enabled: compare tree digests with other members
-	SkipACL              bool     // skipACL
 	EnforceQuota         bool     // enforceQuota
-	SuperDigest          string   // DigestAuthenticationProvider.superDigest; "" for none
 	FourLetterWords      []string // 4lw.commands.whitelist, sorted; ask FourLetterAllowed
 }
 
@@ -78,7 +78,6 @@ type Clients struct {
 	KeepAlive                   bool
 	LocalSessionsEnabled        bool
 	LocalSessionsUpgrading      bool
-	SessionRequireSASL          bool // sessionRequireClientSASLAuth
 	PortUnification             bool // client.portUnification: TLS and plain on one port
 	RequestThrottleDropStale    bool // request_throttle_drop_stale
 }
@@ -172,6 +171,7 @@ func defaults() *Config {
 			ConnectionThrottleFillMs: 1, ConnectionThrottleFillCount: 1,
 			SessionlessTimeoutMs: 10_000,
 		},
+		Auth: Auth{DigestEnabled: true, DigestAlgorithm: auth.DefaultDigest, JAASSection: "Server"},
 		Ensemble: Ensemble{
 			StandaloneEnabled: true, LeaderServes: true, ObserverSyncEnabled: true,
 			MaxConcurrentSnapSyncs: 10, MaxConcurrentDiffSyncs: 100,

@@ -72,11 +72,11 @@ func TestSamples(t *testing.T) {
 				c.FourLetterAllowed("conf") && c.FourLetterAllowed("srvr") && !c.FourLetterAllowed("mntr")
 		}},
 		{"kubernetes_operator.cfg", "1", nil, func(c *Config) bool {
-			return c.SkipACL && c.Storage.SnapCount == 10000 && c.Storage.PreAllocSizeBytes == 64<<20 && c.ReconfigEnabled
+			return c.Auth.SkipACL && c.Storage.SnapCount == 10000 && c.Storage.PreAllocSizeBytes == 64<<20 && c.ReconfigEnabled
 		}},
 		{"tls_sasl.cfg", "2", []string{"serverCnxnFactory: has no effect", "quorum.cnxn.threads.size: has no effect"}, func(c *Config) bool {
 			return c.Clients.SecureAddr == (HostPort{Port: 2281}) && c.Clients.Addr.Port == 0 && c.Ensemble.SSLQuorum &&
-				c.JuteMaxBufferBytes == 4<<20 && c.JuteExtraSizeBytes == 4<<20 && c.SuperDigest != "" &&
+				c.JuteMaxBufferBytes == 4<<20 && c.JuteExtraSizeBytes == 4<<20 && c.Auth.SuperDigest != "" &&
 				c.Properties["zookeeper.ssl.keyStore.password"] == "secret=word" &&
 				c.Membership.Servers[1].Addrs[0].Host == "fd00:0:0:0:0:0:0:2" && len(c.Membership.Servers[2].Addrs) == 2
 		}},
@@ -175,7 +175,8 @@ func TestDefault(t *testing.T) {
 // a good value changes the result, a bad one is an error at that key.
 func TestSettings(t *testing.T) {
 	good := map[string]string{
-		"clientPortAddress": "127.0.0.1", "secureClientPortAddress": "127.0.0.1", "electionAlg": "3", "peerType": "observer",
+		"DigestAuthenticationProvider.digestAlg": "SHA-256",
+		"clientPortAddress":                      "127.0.0.1", "secureClientPortAddress": "127.0.0.1", "electionAlg": "3", "peerType": "observer",
 		"dataDir": "/a", "dataLogDir": "/b", "snapshot.compression.method": "gz", "snapshotSizeFactor": "0.5",
 		"superDigest": "super:x", "DigestAuthenticationProvider.superDigest": "super:x", "4lw.commands.whitelist": "ruok",
 		"clientPort": "2182", "dynamicConfigFile": "/dynamic", "maxSessionTimeout": "90000", "minSessionTimeout": "4444",
@@ -186,6 +187,8 @@ func TestSettings(t *testing.T) {
 	free := map[string]bool{ // any text is a good value
 		"admin.commandURL": true, "admin.serverAddress": true, "metricsProvider.className": true,
 		"metricsProvider.httpHost": true, "4lw.commands.whitelist": true, "dynamicConfigFile": true,
+		"X509AuthenticationProvider.superUser": true, "ensembleAuthName": true, "letAnySaslUserDoX": true,
+		"enforce.auth.schemes": true, "sasl.serverconfig": true, "SASLAuthenticationProvider.superPassword": true,
 	}
 	base := "dataDir=/d\nclientPort=2181\nsecureClientPort=2281\n" +
 		"quorum.auth.enableSasl=true\nquorum.auth.learnerRequireSasl=true\n"

@@ -47,6 +47,7 @@ func Parse(file, content string, options Options) (*Config, []Warning, error) {
 	p.findMyID()
 	p.setClientAddrs()
 	p.setRole()
+	p.checkAuth()
 	sortByPlace(p.errs, func(e *Error) (string, int) { return e.File, e.Line })
 	sortByPlace(p.warnings, func(w Warning) (string, int) { return w.File, w.Line })
 	if len(p.errs) > 0 {

@@ -13,6 +13,7 @@ import (
 //
 //	parse [myid=<content>] [env=<ZOO_MY_ID>]   the input is /etc/zoo.cfg, with dataDir=/data
 //	file path=<path>                           the input is a file for later parses
+//	auth                                       as parse, but shows what follows about clients
 //	membership                                 the input arrives in a packet
 func TestMessages(t *testing.T) {
 	datadriven.Walk(t, "testdata/messages", func(t *testing.T, path string) {
@@ -49,6 +50,10 @@ func TestMessages(t *testing.T) {
 			}
 			if err != nil {
 				return out.String() + err.Error()
+			}
+			if d.Cmd == "auth" {
+				fmt.Fprintf(&out, "%+v", c.Auth)
+				return out.String()
 			}
 			fmt.Fprintf(&out, "id %d, %v, clients on %v, distributed %v, quorum: %v", c.MyID, c.Role, c.Clients.Addr, c.Distributed, c.Verifier())
 			return out.String()

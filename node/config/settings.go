@@ -17,6 +17,7 @@ type draft struct {
 	secureClientPortAddress string
 	peerType                Role
 	dynamicConfigFile       string
+	auth                    authDraft
 }
 
 // setting is one key with a field of its own.
@@ -27,7 +28,7 @@ type setting struct {
 }
 
 // settings are all keys with a field, without the prefix "zookeeper.".
-var settings = slices.Concat(clientSettings, ensembleSettings, storageSettings, adminSettings)
+var settings = slices.Concat(clientSettings, authSettings, ensembleSettings, storageSettings, adminSettings)
 
 var clientSettings = []setting{
 	{key: "clientPort", set: integer(func(d *draft) *int { return &d.clientPort }, portRange, "2181")},
@@ -57,7 +58,6 @@ var clientSettings = []setting{
 	{key: "nio.sessionlessCnxnTimeout", set: propertyInteger(func(d *draft) *int { return &d.Clients.SessionlessTimeoutMs }, positive, "10000 (milliseconds)")},
 	{key: "clientTcpKeepAlive", set: boolean(func(d *draft) *bool { return &d.Clients.KeepAlive })},
 	{key: "client.portUnification", set: boolean(func(d *draft) *bool { return &d.Clients.PortUnification })},
-	{key: "sessionRequireClientSASLAuth", set: boolean(func(d *draft) *bool { return &d.Clients.SessionRequireSASL })},
 	{key: "jute.maxbuffer", set: propertyInteger(func(d *draft) *int { return &d.JuteMaxBufferBytes }, positive, "0xfffff (bytes)")},
 	{key: "jute.maxbuffer.extrasize", set: propertyInteger(func(d *draft) *int { return &d.JuteExtraSizeBytes }, notNegative, "0xfffff (bytes)")},
 	{key: "znode.container.checkIntervalMs", set: propertyInteger(func(d *draft) *int { return &d.Containers.CheckIntervalMs }, positive, "60000 (milliseconds)")},
@@ -66,9 +66,7 @@ var clientSettings = []setting{
 	{key: "extendedTypesEnabled", set: boolean(func(d *draft) *bool { return &d.ExtendedTypesEnabled })},
 	{key: "readonlymode.enabled", set: boolean(func(d *draft) *bool { return &d.ReadOnlyModeEnabled })},
 	{key: "digest.enabled", set: boolean(func(d *draft) *bool { return &d.DigestEnabled })},
-	{key: "skipACL", set: yesNo(func(d *draft) *bool { return &d.SkipACL })},
 	{key: "enforceQuota", set: boolean(func(d *draft) *bool { return &d.EnforceQuota })},
-	{key: "DigestAuthenticationProvider.superDigest", aliases: []string{"superDigest"}, set: setSuperDigest},
 	{key: "4lw.commands.whitelist", set: setFourLetterWords},
 }
 
@@ -160,13 +158,13 @@ var settingsByName = func() map[string]*setting {
 var knownPrefixes = []string{
 	"admin.", "audit.", "authProvider.", "client.", "DigestAuthenticationProvider.", "enforce.auth.",
 	"jvm.pause.", "kerberos.", "metricsProvider.", "quorum.auth.", "sasl.", "SASLAuthenticationProvider.",
-	"security.", "server.", "ssl.", "X509AuthenticationProvider.",
+	"security.", "server.", "ssl.", "superUser.", "X509AuthenticationProvider.",
 }
 
 // idle are keys of Apache's that tune what this server does differently. They
 // are in use, so they get a warning that says so instead of "unknown".
 var idle = []string{
-	"advancedFlowControlEnabled", "allowSaslFailedClients", "bitHashCacheSize", "closeSessionTxn.enabled",
+	"advancedFlowControlEnabled", "bitHashCacheSize", "closeSessionTxn.enabled",
 	"commitProcessor.maxCommitBatchSize", "commitProcessor.maxReadBatchSize",
 	"commitProcessor.numWorkerThreads", "commitProcessor.shutdownTimeout", "connectionDecreaseRatio",
 	"connectionDropDecrease", "connectionDropIncrease", "connectionFreezeTime",
@@ -174,7 +172,7 @@ var idle = []string{
 	"connection_throttle_drop_increase", "connection_throttle_freeze_time",
 	"connection_throttle_global_session_weight", "connection_throttle_local_session_weight",
 	"connection_throttle_renew_session_weight", "connection_throttle_weight_enabled",
-	"emulate353TTLNodes", "enableEagerACLCheck", "ensembleAuthName",
+	"emulate353TTLNodes", "enableEagerACLCheck",
 	"follower.skipLearnerRequestToNextProcessor", "forward_learner_requests_to_commit_processor_disabled",
 	"intBufferStartingSizeBytes", "largeRequestMaxBytes", "largeRequestThreshold",
 	"leader.ackLoggingFrequency", "leader.closeSocketAsync", "leaderConnectDelayDuringRetryMs",
@@ -186,7 +184,7 @@ var idle = []string{
 	"observer.election.DelayMs", "observer.reconnectDelayMs", "observerMaster.sizeLimit",
 	"outstandingHandshake.limit", "pathStats.enabled", "quorum.cnxn.threads.size",
 	"request_stale_connection_check", "request_stale_latency_check", "request_throttler.shutdownTimeout",
-	"requestStaleConnectionCheck", "requestStaleLatencyCheck", "serverCnxnFactory", "superUser",
+	"requestStaleConnectionCheck", "requestStaleLatencyCheck", "serverCnxnFactory",
 	"throttledOpWaitTime", "throttled_op_wait_time", "watchManagerName", "watcherCleanIntervalInSeconds",
 	"watcherCleanThreadsNum", "watcherCleanThreshold",
 }
@@ -215,6 +213,9 @@ func canonicalKey(key string) (canonical string, spec *setting) {
 func unknownKey(bare string) string {
 	if bare == "" {
 		return "the line has no key and no effect"
+	}
+	if bare == "superUser" {
+		return "" // of the users of SASL
 	}
 	for _, prefix := range knownPrefixes {
 		if strings.HasPrefix(strings.TrimPrefix(bare, propertyPrefix), prefix) {
@@ -304,17 +305,6 @@ func setCompression(d *draft, key, value string) *fault {
 		return faultf("write "+key+"=gz, "+key+"=snappy, or leave the line out", "%q is not a compression method", value)
 	}
 	d.Storage.SnapshotCompression = value
-	return nil
-}
-
-// setSuperDigest checks the form user:base64digest, without which the super user
-// could never log in.
-func setSuperDigest(d *draft, key, value string) *fault {
-	user, digest, found := strings.Cut(value, ":")
-	if !found || user == "" || digest == "" {
-		return faultf("write "+key+"=super:<base64 of the SHA-1 of super:password>", "the value has not the form user:digest")
-	}
-	d.SuperDigest = value
 	return nil
 }
 

@@ -24,7 +24,6 @@ import (
 	"time"
 
 	"zoolab/node/admin"
-	"zoolab/node/auth"
 	"zoolab/node/config"
 	"zoolab/node/metrics"
 	"zoolab/node/peer"
@@ -111,12 +110,11 @@ func open(cfg *config.Config, log *slog.Logger, fs vfs.FS) (_ *Member, err error
 // to run without it would be worse than not to run.
 func refuseInsecure(cfg *config.Config) error {
 	for setting, wanted := range map[string]bool{
-		"sslQuorum":                    cfg.Ensemble.SSLQuorum,
-		"portUnification":              cfg.Ensemble.PortUnification,
-		"quorum.auth.enableSasl":       cfg.Ensemble.SASL,
-		"secureClientPort":             cfg.Clients.SecureAddr.Port != 0,
-		"client.portUnification":       cfg.Clients.PortUnification,
-		"sessionRequireClientSASLAuth": cfg.Clients.SessionRequireSASL,
+		"sslQuorum":              cfg.Ensemble.SSLQuorum,
+		"portUnification":        cfg.Ensemble.PortUnification,
+		"quorum.auth.enableSasl": cfg.Ensemble.SASL,
+		"secureClientPort":       cfg.Clients.SecureAddr.Port != 0,
+		"client.portUnification": cfg.Clients.PortUnification,
 	} {
 		if wanted {
 			return fmt.Errorf("%s: %s is set, but this version has neither TLS nor SASL; remove it only if the network is trusted", cfg.File, setting)
@@ -155,7 +153,6 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int) error {
 	if err != nil {
 		return err
 	}
-	authenticator := auth.Authenticator{SuperDigest: m.cfg.SuperDigest}
 	m.replica = replica.New(replica.Config{
 		Zab: zab.Config{
 			SID: m.cfg.MyID, Verifier: verifier,
@@ -177,8 +174,8 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int) error {
 		Containers: replica.ContainerConfig{
 			CheckIntervalMs: int64(m.cfg.Containers.CheckIntervalMs), MaxPerMinute: int64(m.cfg.Containers.MaxPerMinute),
 		},
-		Authenticate: authenticator.Authenticate,
-		Rand:         rand.New(rand.NewChaCha8(seed)),
+		Security: security(m.cfg),
+		Rand:     rand.New(rand.NewChaCha8(seed)),
 	}, boot, t, m.now())
 	return nil
 }

@@ -248,7 +248,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	if err := os.Remove(files(t, dir, "snapshot.")[0]); err != nil {
 		t.Fatal(err)
 	}
-	cfg.SuperDigest = ""
+	cfg.Auth.SuperDigest = ""
 	if m, err := Open(cfg, discard); err != nil {
 		t.Errorf("an empty log and no snapshot: %v", err)
 	} else {

@@ -122,7 +122,7 @@ func javaRequests() []Request {
 		nil, {}, world(0), world(4), {{Perms: 31, ID: jute.ID{Scheme: "world", ID: "somebody"}}}, {{Perms: 31, ID: jute.ID{Scheme: "auth"}}},
 		{{Perms: 31, ID: jute.ID{Scheme: "auth", ID: "x"}}, {Perms: 1, ID: jute.ID{Scheme: "auth", ID: "x"}}}, append(world(31), world(31)...),
 		{{Perms: 31}}, {{Perms: 31, ID: jute.ID{Scheme: "nosuch", ID: "x"}}}, digest(""), digest("u"), digest("u:"), digest(":h"), digest("u:h:"), digest("u:h:i"),
-		ip("127.0.0.1"), ip("127.0.0.0/8"), ip("127.0.0.0/33"), ip("127.0.0"), ip("127.0.0.256"), ip("::1"), ip("10.0.0.0/0"), ip("128.0.0.0/1"), ip("127.0.0.1/x"),
+		ip("127.0.0.1"), ip("127.0.0.0/8"), ip("127.0.0.0/33"), ip("127.0.0"), ip("127.0.0.256"), ip("10.0.0.0/0"), ip("128.0.0.0/1"), ip("127.0.0.1/x"),
 	} {
 		path := "/acl" + string(rune('a'+i))
 		add(jute.OpCreate, &jute.CreateRequest{Path: path, ACL: acl})

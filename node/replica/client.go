@@ -15,6 +15,7 @@ import (
 func (r *Replica) clientConnect(c *Conn, req *jute.ReadOnlyConnectRequest) {
 	r.lastSerial++
 	c.serial, c.sinceMs = r.lastSerial, r.now.MonoMs
+	r.prove(c) // gives the transport's identities this server's rules
 	r.conns[c] = struct{}{}
 	if !r.role.Established() {
 		r.early.Push(early{c, *req})
@@ -156,11 +157,12 @@ func (r *Replica) clientRequest(c *Conn, h jute.RequestHeader, body []byte) {
 		return
 	}
 	c.touched.Store(true)
+	if !provesIdentity(h.Type) && r.refuse(c, h.Xid) {
+		return
+	}
 	switch kindOf(h.Type) {
 	case kindLocal:
-		// An identity counts for all that follows, also for writes, which are submitted
-		// before it is their turn to be answered. So it does not wait, as in Apache.
-		if c.queue.Len() > 0 && h.Type != jute.OpAuth {
+		if c.queue.Len() > 0 && !provesIdentity(h.Type) {
 			c.queue.Push(queued{header: h, body: body})
 			return
 		}

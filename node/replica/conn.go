@@ -6,6 +6,7 @@ import (
 	"zoolab/node/fifo"
 	"zoolab/node/tree"
 	"zoolab/zk/jute"
+	"zoolab/zk/sasl"
 )
 
 // Client is the far end of a connection. Its methods only queue, never block, and
@@ -31,6 +32,7 @@ type Conn struct {
 	ready   atomic.Bool                 // a session is attached and the client not cut off: requests are welcome
 	waiting atomic.Int32                // requests submitted to Step and not yet answered
 	touched atomic.Bool                 // something came from the client since the last look
+	sasl    *sasl.Server                // the exchange, begun or over; Serve and Step never use it at once
 
 	// Set before ready, constant afterwards.
 	session     int64
@@ -103,16 +105,11 @@ func (c *Conn) Session() (id int64, timeoutMs int32) {
 	return c.session, c.timeoutMs
 }
 
-// addID adds a proven identity.
-func (c *Conn) addID(id jute.ID) {
-	old := c.caller.Load()
-	for _, have := range old.IDs {
-		if have == id {
-			return
-		}
-	}
-	ids := append(append([]jute.ID(nil), old.IDs...), id)
-	c.caller.Store(&tree.Caller{IDs: ids, Super: old.Super || id.Scheme == "super"})
+// cutOff ends a connection from either side of it, the client's goroutine or Step: what
+// the client sent behind its failure is not carried out.
+func (c *Conn) cutOff(reason string) {
+	c.ready.Store(false)
+	c.client.Close(reason)
 }
 
 // end forgets what waits: nothing is answered any more.

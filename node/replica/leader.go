@@ -177,7 +177,7 @@ func (r *Replica) fromLearner(e zab.FromLearner) {
 		}
 	case jute.PacketRequest:
 		q := request{session: d.Int64(), cxid: d.Int32(), op: jute.OpCode(d.Int32()), owner: owner(e.SID)}
-		q.body, q.who = d.Rest(), callerOf(e.Packet.Authinfo)
+		q.body, q.who = d.Rest(), *r.caller(e.Packet.Authinfo)
 		if d.Err() == nil && q.op == jute.OpSync {
 			r.confirm(syncRequest{learner: e.Conn})
 			return
@@ -190,14 +190,6 @@ func (r *Replica) fromLearner(e zab.FromLearner) {
 	if err := d.Err(); err != nil {
 		r.emit(zab.Close{Conn: e.Conn, Reason: fmt.Sprintf("%v of member %d: %v", e.Packet.Type, e.SID, err)})
 	}
-}
-
-func callerOf(ids []jute.ID) tree.Caller {
-	who := tree.Caller{IDs: ids}
-	for _, id := range ids {
-		who.Super = who.Super || id.Scheme == "super"
-	}
-	return who
 }
 
 // claim makes a member the owner of a session whose client came to it; false when the session is gone.

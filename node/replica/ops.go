@@ -19,7 +19,7 @@ func kindOf(op jute.OpCode) kind {
 	switch op {
 	case jute.OpExists, jute.OpGetData, jute.OpGetACL, jute.OpGetChildren, jute.OpGetChildren2, jute.OpMultiRead,
 		jute.OpPing, jute.OpSetWatches, jute.OpSetWatches2, jute.OpAddWatch, jute.OpCheckWatches, jute.OpRemoveWatches,
-		jute.OpAuth, jute.OpWhoAmI, jute.OpGetEphemerals, jute.OpGetAllChildrenNumber:
+		jute.OpAuth, jute.OpSASL, jute.OpWhoAmI, jute.OpGetEphemerals, jute.OpGetAllChildrenNumber:
 		return kindLocal
 	case jute.OpCreate, jute.OpCreate2, jute.OpCreateContainer, jute.OpCreateTTL, jute.OpDelete, jute.OpSetData,
 		jute.OpSetACL, jute.OpCheck, jute.OpMulti, jute.OpReconfig, jute.OpCloseSession:

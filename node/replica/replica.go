@@ -32,11 +32,8 @@ type Config struct {
 	Prep     prep.Options
 
 	Containers ContainerConfig
-
-	// Authenticate checks an auth packet's scheme and credentials and returns the
-	// identity they prove. ok is false where the scheme is unknown or the proof fails.
-	Authenticate func(scheme string, auth []byte) (id jute.ID, ok bool)
-	Rand         *rand.Rand // decides when to take snapshots, so that members don't do it at once
+	Security   Security
+	Rand       *rand.Rand // decides when to take snapshots, so that members don't do it at once
 }
 
 // Now is the time of an input. Timeouts use MonoMs, which never goes back; WallMs is

@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"strconv"
 	"strings"
 
 	"zoolab/node/tree"
@@ -34,8 +33,11 @@ func (r *Replica) Serve(c *Conn, h jute.RequestHeader, body []byte) {
 
 // serveLocal answers from the tree.
 func (r *Replica) serveLocal(c *Conn, h jute.RequestHeader, body []byte) {
-	if h.Type == jute.OpAuth {
-		r.authenticate(c, h, body)
+	if provesIdentity(h.Type) {
+		r.identify(c, h, body)
+		return
+	}
+	if r.refuse(c, h.Xid) {
 		return
 	}
 	if h.Type == jute.OpPing {
@@ -155,23 +157,4 @@ func (c *Conn) watcher(watch bool) tree.Watcher {
 		return nil
 	}
 	return c.client
-}
-
-// authenticate adds the identity that an auth packet proves; a client that fails to
-// prove it is cut off, as it would otherwise go on with fewer rights than it thinks.
-// The answers carry no zxid, as in 3.8.
-func (r *Replica) authenticate(c *Conn, h jute.RequestHeader, body []byte) {
-	var q jute.AuthPacket
-	if err := decode(body, &q); err != nil {
-		c.client.Close("auth packet: " + err.Error())
-		return
-	}
-	id, ok := r.cfg.Authenticate(q.Scheme, q.Auth)
-	if !ok {
-		c.client.Reply(jute.ReplyHeader{Xid: h.Xid, Err: jute.CodeAuthFailed}, nil)
-		c.client.Close("authentication failed for scheme " + strconv.Quote(q.Scheme))
-		return
-	}
-	c.addID(id)
-	c.client.Reply(jute.ReplyHeader{Xid: h.Xid}, nil)
 }

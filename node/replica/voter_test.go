@@ -32,10 +32,7 @@ func testConfig(sid int64, n int) Config {
 		SnapCount:  1_000_000,
 		Prep:       prep.Options{ExtendedTypes: true, MaxNeverUsedMs: 25_000},
 		Containers: ContainerConfig{CheckIntervalMs: 10_000, MaxPerMinute: 60},
-		Authenticate: func(scheme string, auth []byte) (jute.ID, bool) {
-			return jute.ID{Scheme: scheme, ID: string(auth)}, scheme == "digest"
-		},
-		Rand: rand.New(rand.NewPCG(1, uint64(sid))),
+		Rand:       rand.New(rand.NewPCG(1, uint64(sid))),
 	}
 }
 

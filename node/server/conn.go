@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"zoolab/node/auth"
 	"zoolab/node/replica"
 	"zoolab/zk/jute"
 )
@@ -150,7 +151,7 @@ func (s *Server) serve(nc net.Conn, ip string) {
 	c.stats.reset()
 	c.reads.all = &s.stats.m.ReadPerNamespace
 	c.expiresMs.Store(c.since.Add(s.cfg.SessionlessTimeout).UnixMilli())
-	c.replica = replica.NewConn(c, jute.ID{Scheme: "ip", ID: ip})
+	c.replica = replica.NewConn(c, auth.Address(ip))
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	closed := s.closed

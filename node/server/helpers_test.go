@@ -75,9 +75,8 @@ func start(t testing.TB, cfg Config) *shell {
 			FinalizeWaitMs: 1, MaxSyncLogBytes: 1 << 20,
 		},
 		MinSessionTimeoutMs: 100, MaxSessionTimeoutMs: 60_000, SnapCount: 1 << 30,
-		Prep:         prep.Options{},
-		Authenticate: func(string, []byte) (jute.ID, bool) { return jute.ID{}, false },
-		Rand:         rand.New(rand.NewPCG(1, 2)),
+		Prep: prep.Options{},
+		Rand: rand.New(rand.NewPCG(1, 2)),
 	}, zab.Boot{}, tree.New(), s.now())
 	cfg.Address = "127.0.0.1:0"
 	if cfg.MaxFrameBytes == 0 {

@@ -73,7 +73,6 @@ var accepted = map[string]string{
 	"x operation reconfig":        "every write that is refused takes a zxid here",
 	"x operation createSession":   "a client has no business to send it: the connection is closed",
 	"x operation deleteContainer": "internal: of the original, any client may delete a childless znode with it, whatever its ACL",
-	"x operation sasl":            "SASL is not supported yet",
 }
 
 // extended are the settings of both servers.

@@ -116,8 +116,7 @@ func (m *member) config() replica.Config {
 		},
 		MinSessionTimeoutMs: 2 * tickMs, MaxSessionTimeoutMs: 20 * tickMs,
 		SnapCount: snapCount, Prep: prep.Options{},
-		Authenticate: func(string, []byte) (jute.ID, bool) { return jute.ID{}, false },
-		Rand:         rand.New(rand.NewPCG(m.w.opts.Seed, uint64(m.sid)<<32|uint64(m.incarnation))),
+		Rand: rand.New(rand.NewPCG(m.w.opts.Seed, uint64(m.sid)<<32|uint64(m.incarnation))),
 	}
 }
 

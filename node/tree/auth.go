@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -12,6 +13,23 @@ import (
 type Caller struct {
 	IDs   []jute.ID
 	Super bool
+	// Rules are those of the server that judges, nil for the zero value's.
+	Rules *Rules
+}
+
+// Rules are the settings of a server about identities and ACLs. The zero value is
+// Apache's default: ACLs are checked and know the schemes world, auth, digest and ip.
+type Rules struct {
+	// SkipACL lets everybody do everything (skipACL). What is written into an ACL must
+	// be valid all the same.
+	SkipACL bool
+	// NoDigest takes the scheme digest away (DigestAuthenticationProvider.enabled).
+	NoDigest bool
+	// SASL and X509 add these schemes (authProvider.N).
+	SASL, X509 bool
+	// AnySASLUser, if not empty, is an id of the scheme sasl in ACLs that means every
+	// client with an identity of that scheme (letAnySaslUserDoX).
+	AnySASLUser string
 }
 
 // scheme is an authentication scheme as ACLs use it.
@@ -25,14 +43,34 @@ type scheme struct {
 	authenticated bool
 }
 
-var schemes = map[string]scheme{
-	"digest": {valid: validDigestID, matches: func(callerID, aclID string) bool { return callerID == aclID }, authenticated: true},
-	"ip":     {valid: validIPExpression, matches: matchIP},
+// scheme returns the scheme of that name, if this server knows it.
+func (r *Rules) scheme(name string) (scheme, bool) {
+	if r == nil {
+		r = new(Rules)
+	}
+	switch {
+	case name == "digest" && !r.NoDigest:
+		return scheme{validDigestID, equalIDs, true}, true
+	case name == "ip":
+		return scheme{validIPExpression, matchIP, false}, true
+	case name == "sasl" && r.SASL:
+		return scheme{validSASLID, r.matchSASL, true}, true
+	case name == "x509" && r.X509:
+		return scheme{validDN, equalIDs, true}, true
+	}
+	return scheme{}, false
+}
+
+func equalIDs(callerID, aclID string) bool { return callerID == aclID }
+
+// matchSASL compares users. One that is called super passes, as in Apache.
+func (r *Rules) matchSASL(callerID, aclID string) bool {
+	return callerID == aclID || callerID == "super" || r.AnySASLUser != "" && r.AnySASLUser == aclID
 }
 
 // isSuper reports whether the caller passes every check.
 func (c Caller) isSuper() bool {
-	if c.Super {
+	if c.Super || c.Rules != nil && c.Rules.SkipACL {
 		return true
 	}
 	for _, id := range c.IDs {
@@ -61,7 +99,7 @@ func matches(id jute.ID, who Caller) bool {
 	if id.Scheme == "world" && id.ID == "anyone" {
 		return true
 	}
-	s, known := schemes[id.Scheme]
+	s, known := who.Rules.scheme(id.Scheme)
 	if !known {
 		return false
 	}
@@ -88,7 +126,7 @@ func FixACL(acl []jute.ACL, who Caller) ([]jute.ACL, bool) {
 		case entry.ID.Scheme == "auth":
 			before := len(fixed)
 			for _, id := range who.IDs {
-				if schemes[id.Scheme].authenticated {
+				if s, known := who.Rules.scheme(id.Scheme); known && s.authenticated {
 					fixed = append(fixed, jute.ACL{Perms: entry.Perms, ID: id})
 				}
 			}
@@ -96,7 +134,7 @@ func FixACL(acl []jute.ACL, who Caller) ([]jute.ACL, bool) {
 				return nil, false
 			}
 		default:
-			if s, known := schemes[entry.ID.Scheme]; !known || !s.valid(entry.ID.ID) {
+			if s, known := who.Rules.scheme(entry.ID.Scheme); !known || !s.valid(entry.ID.ID) {
 				return nil, false
 			}
 			fixed = append(fixed, entry)
@@ -131,49 +169,64 @@ func validDigestID(id string) bool {
 	return strings.Count(strings.TrimRight(id, ":"), ":") == 1
 }
 
+// validSASLID wants what can be the name of a Kerberos principal: with an @, one part
+// or two, divided by a slash, stand before it and the realm behind it.
+func validSASLID(id string) bool {
+	name, realm, hasRealm := strings.Cut(id, "@")
+	return !hasRealm || strings.Count(name, "/") <= 1 && !strings.ContainsAny(realm, "/@")
+}
+
 func validIPExpression(expression string) bool {
-	_, _, ok := parseIPExpression(expression)
+	_, ok := parseIPExpression(expression)
 	return ok
 }
 
 func matchIP(callerID, aclID string) bool {
-	network, bits, ok := parseIPExpression(aclID)
+	network, ok := parseIPExpression(aclID)
 	if !ok {
 		return false
 	}
-	address, ok := parseIPv4(callerID)
-	if !ok {
-		return false
-	}
-	mask := uint32(uint64(0xffffffff) << (32 - bits))
-	return address&mask == network&mask
+	address, ok := parseIP(callerID)
+	return ok && network.Contains(address)
 }
 
-// parseIPExpression reads a.b.c.d or a.b.c.d/bits. Like Apache's, the scheme knows
-// IPv4 only.
-func parseIPExpression(expression string) (network uint32, bits int, ok bool) {
-	address, suffix, hasBits := strings.Cut(expression, "/")
-	network, ok = parseIPv4(address)
-	bits = 32
-	if ok && hasBits {
+// parseIPExpression reads an address, with or without the number of bits behind a slash
+// that count. Apache 3.8 knows IPv4 only; later versions know both.
+func parseIPExpression(expression string) (netip.Prefix, bool) {
+	text, suffix, hasBits := strings.Cut(expression, "/")
+	address, ok := parseIP(text)
+	if !ok {
+		return netip.Prefix{}, false
+	}
+	bits := address.BitLen()
+	if hasBits {
 		var err error
-		bits, err = strconv.Atoi(suffix)
-		ok = err == nil && bits >= 0 && bits <= 32
+		if bits, err = strconv.Atoi(suffix); err != nil {
+			return netip.Prefix{}, false
+		}
 	}
-	return network, bits, ok
+	network, err := address.Prefix(bits)
+	return network, err == nil
 }
 
-func parseIPv4(s string) (address uint32, ok bool) {
-	for i := range 4 {
+// parseIP reads an address. The parts of one of IPv4 are numbers as Java reads them,
+// with zeros or a sign in front. A zone is not looked at.
+func parseIP(s string) (netip.Addr, bool) {
+	if strings.Contains(s, ":") {
+		address, err := netip.ParseAddr(s)
+		return address.WithZone(""), err == nil && !address.Is4In6()
+	}
+	var address [4]byte
+	for i := range address {
 		part, rest, more := strings.Cut(s, ".")
 		if more != (i < 3) {
-			return 0, false
+			return netip.Addr{}, false
 		}
 		v, err := strconv.Atoi(part)
 		if err != nil || v < 0 || v > 255 {
-			return 0, false
+			return netip.Addr{}, false
 		}
-		address, s = address<<8|uint32(v), rest
+		address[i], s = byte(v), rest
 	}
-	return address, true
+	return netip.AddrFrom4(address), true
 }

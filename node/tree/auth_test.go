@@ -43,7 +43,17 @@ func TestAllowed(t *testing.T) {
 		{acl(31, "ip", "0.0.0.0/0"), 1, caller("ip", "255.1.3.4"), true},
 		{acl(31, "ip", "10.1.2.3/33"), 1, caller("ip", "10.1.2.3"), false},
 		{acl(31, "ip", "10.1.2"), 1, caller("ip", "10.1.2"), false},
-		{acl(31, "ip", "::1"), 1, caller("ip", "::1"), false},
+		{acl(31, "ip", "::1"), 1, caller("ip", "::1"), true},
+		{acl(31, "ip", "::1"), 1, caller("ip", "0:0:0:0:0:0:0:1"), true},
+		{acl(31, "ip", "::1"), 1, caller("ip", "127.0.0.1"), false},
+		{acl(31, "ip", "2001:db8::/32"), 1, caller("ip", "2001:db8:1::7"), true},
+		{acl(31, "ip", "2001:db8::/32"), 1, caller("ip", "2001:db9::"), false},
+		{acl(31, "ip", "fe80::/10"), 1, caller("ip", "fe80:0:0:0:0:0:0:1%eth0"), true},
+		{acl(31, "ip", "::/0"), 1, caller("ip", "10.0.0.1"), false},
+		{acl(31, "ip", "0.0.0.0/0"), 1, caller("ip", "::1"), false},
+		{acl(31, "ip", "::ffff:10.0.0.1"), 1, caller("ip", "10.0.0.1"), false},
+		{acl(31, "sasl", "bob"), 1, caller("sasl", "bob"), false}, // not configured
+		{acl(31, "x509", "CN=bob"), 1, caller("x509", "CN=bob"), false},
 		{acl(31, "kerberos", "x"), 1, caller("kerberos", "x"), false},
 	} {
 		if got := Allowed([]jute.ACL{c.acl}, c.perm, c.who); got != c.want {
@@ -52,6 +62,68 @@ func TestAllowed(t *testing.T) {
 	}
 	if !Allowed(nil, 31, Caller{}) {
 		t.Error("no ACL should allow everything")
+	}
+}
+
+// TestRules has what depends on a server's settings.
+func TestRules(t *testing.T) {
+	all := &Rules{SASL: true, X509: true, AnySASLUser: "any"}
+	for _, c := range []struct {
+		acl   jute.ACL
+		who   Caller
+		rules *Rules
+		want  bool
+	}{
+		{acl(31, "sasl", "bob"), caller("sasl", "bob"), all, true},
+		{acl(31, "sasl", "bob"), caller("sasl", "eve"), all, false},
+		{acl(31, "sasl", "bob"), caller("sasl", "super"), all, true},
+		{acl(31, "sasl", "any"), caller("sasl", "eve"), all, true},
+		{acl(31, "sasl", "any"), caller("sasl", "eve"), &Rules{SASL: true}, false},
+		{acl(31, "sasl", ""), caller("sasl", "eve"), &Rules{SASL: true}, false},
+		{acl(31, "sasl", "any"), caller("digest", "eve:x"), all, false},
+		{acl(31, "x509", "CN=bob"), caller("x509", "CN=bob"), all, true},
+		{acl(31, "x509", "CN=bob"), caller("x509", "CN=bob,O=x"), all, false},
+		{acl(31, "digest", "u:h"), caller("digest", "u:h"), &Rules{NoDigest: true}, false},
+		{acl(0, "digest", "u:h"), Caller{}, &Rules{SkipACL: true}, true},
+		{acl(0, "digest", "u:h"), Caller{}, all, false},
+	} {
+		c.who.Rules = c.rules
+		if got := Allowed([]jute.ACL{c.acl}, jute.PermRead, c.who); got != c.want {
+			t.Errorf("%+v by %+v with %+v: %v, want %v", c.acl, c.who.IDs, c.rules, got, c.want)
+		}
+	}
+	for _, c := range []struct {
+		entry jute.ACL
+		rules *Rules
+		want  bool
+	}{
+		{acl(1, "sasl", "bob"), all, true},
+		{acl(1, "sasl", "zk/host@REALM"), all, true},
+		{acl(1, "sasl", "a/b/c"), all, true},
+		{acl(1, "sasl", "a/b/c@REALM"), all, false},
+		{acl(1, "sasl", "a@b@c"), all, false},
+		{acl(1, "sasl", "a@b/c"), all, false},
+		{acl(1, "sasl", "bob"), nil, false},
+		{acl(1, "x509", "CN=bob"), all, true},
+		{acl(1, "x509", "bob"), all, false},
+		{acl(1, "x509", "CN=bob"), nil, false},
+		{acl(1, "digest", "u:h"), &Rules{NoDigest: true}, false},
+		{acl(1, "nosuch", "u:h"), &Rules{SkipACL: true}, false},
+		{acl(1, "ip", "2001:db8::/32"), nil, true},
+		{acl(1, "ip", "2001:db8::/129"), nil, false},
+		{acl(1, "ip", "2001:db8::/-1"), nil, false},
+		{acl(1, "ip", "2001:db8::/x"), nil, false},
+		{acl(1, "ip", "2001:db8"), nil, false},
+	} {
+		if _, got := FixACL([]jute.ACL{c.entry}, Caller{Rules: c.rules}); got != c.want {
+			t.Errorf("%+v with %+v: valid %v, want %v", c.entry, c.rules, got, c.want)
+		}
+	}
+	who := caller("ip", "127.0.0.1", "sasl", "bob", "x509", "CN=bob", "digest", "u:h", "super", "")
+	who.Rules = all
+	got, ok := FixACL([]jute.ACL{acl(1, "auth", "")}, who)
+	if want := []jute.ACL{acl(1, "sasl", "bob"), acl(1, "x509", "CN=bob"), acl(1, "digest", "u:h")}; !ok || !reflect.DeepEqual(got, want) {
+		t.Errorf("auth stands for %v, want %v", got, want)
 	}
 }
 
