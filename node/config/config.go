@@ -114,16 +114,16 @@ type Ensemble struct {
 
 // Storage has what concerns the disk.
 type Storage struct {
-	DataDir              string // snapshots, epochs, myid; version-2 is below it
-	DataLogDir           string // txn logs; the same as DataDir where not set
-	SnapCount            int    // Invariant: >= 2
-	CommitLogCount       int    // committed proposals kept in memory; Invariant: >= 500
-	SnapshotSizeFactor   float64
-	PreAllocSizeBytes    int64 // preAllocSize, which is in KiB in zoo.cfg
-	SnapSizeLimitBytes   int64 // snapSizeLimitInKb; <= 0 for no limit
-	TxnLogSizeLimitBytes int64 // txnLogSizeLimitInKb; <= 0 for no limit
-	SnapRetainCount      int   // autopurge.snapRetainCount; Invariant: >= 3
-	PurgeIntervalHours   int   // autopurge.purgeInterval; <= 0 for never
+	DataDir              string  // snapshots, epochs, myid; version-2 is below it
+	DataLogDir           string  // txn logs; the same as DataDir where not set
+	SnapCount            int     // Invariant: >= 2
+	CommitLogCount       int     // committed proposals kept in memory; Invariant: >= 500
+	SnapshotSizeFactor   float64 // 0: learners get any amount of log; negative: snapshots only
+	PreAllocSizeBytes    int64   // preAllocSize, which is in KiB in zoo.cfg
+	SnapSizeLimitBytes   int64   // snapSizeLimitInKb; <= 0 for no limit
+	TxnLogSizeLimitBytes int64   // txnLogSizeLimitInKb; <= 0 for no limit
+	SnapRetainCount      int     // autopurge.snapRetainCount; Invariant: >= 3
+	PurgeIntervalHours   int     // autopurge.purgeInterval; <= 0 for never
 	ForceSync            bool
 	FsyncWarningMs       int64  // fsync.warningthresholdms
 	SnapshotTrustEmpty   bool   // snapshot.trust.empty

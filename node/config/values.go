@@ -98,8 +98,8 @@ func text(field func(d *draft) *string) setter {
 func ratio(field func(d *draft) *float64, example string) setter {
 	return func(d *draft, key, value string) *fault {
 		n, err := strconv.ParseFloat(value, 64)
-		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) || n < 0 {
-			return faultf("write for example "+key+"="+example, "%q is not a number from 0 up", value)
+		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+			return faultf("write for example "+key+"="+example, "%q is not a number", value)
 		}
 		*field(d) = n
 		return nil

@@ -158,7 +158,11 @@ func (d *disk) other(e replica.Effect) (seq uint64, err error) {
 	case replica.TakeSnapshot:
 		return 0, d.takeSnapshot(e.View)
 	case zab.ReadHistory:
-		h, err := s.ReadLog(e.After, e.MaxBytes)
+		limit, err := s.SyncLimitBytes(d.m.cfg.Storage.SnapshotSizeFactor)
+		if err != nil {
+			return 0, err
+		}
+		h, err := s.ReadLog(e.After, min(e.MaxBytes, limit))
 		if err != nil {
 			return 0, err
 		}

@@ -75,6 +75,9 @@ func open(cfg *config.Config, log *slog.Logger, fs vfs.FS) (_ *Member, err error
 		metrics: metrics.New(runtime.GOMAXPROCS(0)),
 	}
 	m.inbox.init()
+	if err := checkDirs(cfg); err != nil {
+		return nil, err
+	}
 	if m.unlock, err = lockDirs(cfg.Storage.DataDir, cfg.Storage.DataLogDir); err != nil {
 		return nil, err
 	}
@@ -126,17 +129,18 @@ func refuseInsecure(cfg *config.Config) error {
 func (m *Member) openStorage(fs vfs.FS) (*storage.Storage, error) {
 	cfg := m.cfg
 	return storage.Open(storage.Options{
-		FS:                fs,
-		DataDir:           cfg.Storage.DataDir,
-		DataLogDir:        cfg.Storage.DataLogDir,
-		PreAllocSizeBytes: cfg.Storage.PreAllocSizeBytes,
-		NoForceSync:       !cfg.Storage.ForceSync,
-		FsyncWarnMs:       cfg.Storage.FsyncWarningMs,
-		TrustEmpty:        cfg.Storage.SnapshotTrustEmpty,
-		Compression:       storage.Compression(cfg.Storage.SnapshotCompression),
-		Now:               time.Now,
-		Log:               m.log,
-		OnSync:            m.synced,
+		FS:                   fs,
+		DataDir:              cfg.Storage.DataDir,
+		DataLogDir:           cfg.Storage.DataLogDir,
+		PreAllocSizeBytes:    cfg.Storage.PreAllocSizeBytes,
+		TxnLogSizeLimitBytes: cfg.Storage.TxnLogSizeLimitBytes,
+		NoForceSync:          !cfg.Storage.ForceSync,
+		FsyncWarnMs:          cfg.Storage.FsyncWarningMs,
+		TrustEmpty:           cfg.Storage.SnapshotTrustEmpty,
+		Compression:          storage.Compression(cfg.Storage.SnapshotCompression),
+		Now:                  time.Now,
+		Log:                  m.log,
+		OnSync:               m.synced,
 	})
 }
 
@@ -182,8 +186,9 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int) error {
 
 const (
 	finalizeWaitMs = 200
-	// maxSyncLogBytes is how much log a learner is sent before a snapshot is the better way.
-	maxSyncLogBytes = 64 << 20
+	// maxSyncLogBytes bounds the memory for the log that a learner is sent, whatever
+	// snapshotSizeFactor allows: beyond it, it gets a snapshot.
+	maxSyncLogBytes = 128 << 20
 )
 
 // verifier returns the quorum rule; a standalone server is a quorum of itself.
@@ -338,6 +343,14 @@ func (m *Member) restore() (_ zab.Boot, _ *tree.Tree, replayed int, err error) {
 	if err != nil {
 		return zab.Boot{}, nil, 0, fmt.Errorf("restore from %s: %w", m.cfg.Storage.DataDir, err)
 	}
+	if loaded.Empty {
+		if err := m.firstStart(t); err != nil {
+			return zab.Boot{}, nil, 0, err
+		}
+	}
+	if err := m.endPermit(); err != nil {
+		return zab.Boot{}, nil, 0, err
+	}
 	accepted, current, err := m.storage.Epochs()
 	if err != nil {
 		return zab.Boot{}, nil, 0, err
@@ -379,14 +392,6 @@ func loadTree(s *storage.Storage, keep int) (t *tree.Tree, recent []zab.Entry, l
 	}
 	if t == nil {
 		t = b.Tree()
-	}
-	if loaded.Empty {
-		// From now on a missing snapshot proves a loss, and the next start can tell.
-		view := t.View()
-		defer view.Close()
-		if _, err := s.SaveSnapshot(view); err != nil {
-			return nil, nil, loaded, err
-		}
 	}
 	return t, recent[max(0, len(recent)-keep):], loaded, nil
 }

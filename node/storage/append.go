@@ -68,16 +68,13 @@ func (s *Storage) Sync() error {
 	if cap(s.waiting) > 4*unsyncedLimitBytes {
 		s.waiting = nil // one huge record must not hold its memory for ever
 	}
-	if s.opts.NoForceSync {
-		return nil
-	}
-	if err := s.syncLog(written); err != nil {
-		return err
-	}
-	if isNew {
-		if err := s.fs.SyncDir(s.logDir); err != nil {
-			return s.fail("sync the log directory "+s.logDir, err)
+	if !s.opts.NoForceSync {
+		if err := s.syncLog(written, isNew); err != nil {
+			return err
 		}
+	}
+	if limit := s.opts.TxnLogSizeLimitBytes; limit > 0 && s.fileEnd > limit {
+		return s.endLog()
 	}
 	return nil
 }
@@ -112,8 +109,9 @@ func (s *Storage) preallocate() {
 	s.fileAllocated = max(s.fileAllocated, size)
 }
 
-// syncLog makes what was written durable and watches how long that takes.
-func (s *Storage) syncLog(sizeBytes int) error {
+// syncLog makes what was written durable, and the name of a new file, and watches how
+// long the former takes.
+func (s *Storage) syncLog(sizeBytes int, isNew bool) error {
 	start := s.opts.Now()
 	if err := s.file.Sync(); err != nil {
 		return s.fail("sync the log "+s.fileName, err)
@@ -126,6 +124,12 @@ func (s *Storage) syncLog(sizeBytes int) error {
 		s.log.Warn("a sync of the log was slow: writes wait for it, sessions may expire",
 			"elapsedMs", elapsed.Milliseconds(), "file", s.fileName, "sizeBytes", sizeBytes)
 	}
+	if !isNew {
+		return nil
+	}
+	if err := s.fs.SyncDir(s.logDir); err != nil {
+		return s.fail("sync the log directory "+s.logDir, err)
+	}
 	return nil
 }
 
@@ -134,6 +138,11 @@ func (s *Storage) RollLog() error {
 	if err := s.Sync(); err != nil {
 		return err
 	}
+	return s.endLog()
+}
+
+// endLog closes the current file, all of which is durable.
+func (s *Storage) endLog() error {
 	if err := s.closeFile(); err != nil {
 		return s.fail("close the log "+s.fileName, err)
 	}

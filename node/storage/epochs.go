@@ -67,6 +67,21 @@ func (s *Storage) Epochs() (accepted, current int64, err error) {
 	return wantAccepted, wantCurrent, nil
 }
 
+// disclaimEpoch is for a start without any data. A currentEpoch claims that this member
+// has the history of that epoch's leader, and it would win elections with that: against
+// members that have all there is, if they were not in that epoch. So the claim goes with
+// the data. What was promised in acceptedEpoch stays.
+func (s *Storage) disclaimEpoch() error {
+	current, _, err := s.readEpoch(currentEpochName)
+	if err != nil || current == 0 {
+		return err
+	}
+	s.log.Warn("the data of this member is gone: it had followed a leader, as currentEpoch says, but there is neither "+
+		"a snapshot nor a log. It starts empty and takes a copy from the others. If there are no others, or they lost "+
+		"theirs too, stop all and restore a backup", "directory", s.snapDir, "logDirectory", s.logDir, "currentEpoch", current)
+	return s.writeEpoch(currentEpochName, 0)
+}
+
 // SetAcceptedEpoch makes an accepted epoch durable: the promise to follow no leader
 // of an older one. It never goes down.
 func (s *Storage) SetAcceptedEpoch(epoch int64) error {

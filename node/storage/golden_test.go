@@ -71,6 +71,7 @@ func TestApacheEpochs(t *testing.T) {
 	for _, name := range []string{"acceptedEpoch", "currentEpoch"} {
 		writeFile(t, mem, "/data/version-2/"+name, golden(t, name))
 	}
+	writeFile(t, mem, "/data/version-2/snapshot.0", golden(t, "standalone.snapshot"))
 	s, _ := open(t, mem)
 	accepted, current, err := s.Epochs()
 	if err != nil || accepted != 1 || current != 1 {

@@ -1,7 +1,10 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -109,6 +112,33 @@ func TestReadLog(t *testing.T) {
 	h, err := fresh.ReadLog(0, 1<<20)
 	if err != nil || !h.Found || !h.Complete || len(h.Entries) != 3 {
 		t.Errorf("a complete log from 0: %+v, %v", h, err)
+	}
+}
+
+func TestSyncLimit(t *testing.T) {
+	mem := vfs.NewMem()
+	s, _ := open(t, mem)
+	limit := func(factor float64) int64 {
+		t.Helper()
+		got, err := s.SyncLimitBytes(factor)
+		must(t, err)
+		return got
+	}
+	if got := limit(0.5); got != math.MaxInt64 {
+		t.Errorf("without a snapshot it is %d", got)
+	}
+	appendSynced(t, s, 1, 2)
+	for zxid := int64(1); zxid <= 2; zxid++ {
+		tree := treeAt(zxid)
+		tree.nodes = append(tree.nodes, testNode{path: "/b", data: make([]byte, 10_000*zxid)})
+		_, err := s.SaveSnapshot(tree)
+		must(t, err)
+	}
+	newest := float64(len(readFile(t, mem, "/data/version-2/snapshot.2")))
+	for factor, want := range map[float64]int64{0: math.MaxInt64, -1: 0, 0.33: int64(newest * 0.33), 2: int64(newest * 2), 1e30: math.MaxInt64} {
+		if got := limit(factor); got != want {
+			t.Errorf("factor %v: %d, want %d", factor, got, want)
+		}
 	}
 }
 
@@ -351,6 +381,37 @@ func TestEpochs(t *testing.T) {
 				test.wantAccepted, test.wantCurrent = accepted+1, accepted+1
 			}
 		})
+	}
+}
+
+// TestEpochsWithoutData: a member whose data is gone must not claim the history it had.
+func TestEpochsWithoutData(t *testing.T) {
+	mem := vfs.NewMem()
+	writeFile(t, mem, "/data/version-2/acceptedEpoch", []byte("6"))
+	writeFile(t, mem, "/data/version-2/currentEpoch", []byte("5"))
+	var text bytes.Buffer
+	opts := testOptions(mem)
+	opts.Log = slog.New(slog.NewTextHandler(&text, nil))
+	s, err := Open(opts)
+	must(t, err)
+	r, err := loadInto(s)
+	must(t, err)
+	if !r.Empty || !strings.Contains(text.String(), "level=WARN") || !strings.Contains(text.String(), "currentEpoch=5") {
+		t.Errorf("%+v, logged %q", r.Loaded, text.String())
+	}
+	for range 2 { // also after the next start, when there is a snapshot
+		accepted, current, err := s.Epochs()
+		must(t, err)
+		if accepted != 6 || current != 0 {
+			t.Errorf("the epochs are %d and %d", accepted, current)
+		}
+		_, err = s.SaveSnapshot(treeAt(0))
+		must(t, err)
+		text.Reset()
+		s, _ = open(t, mem)
+	}
+	if text.Len() > 0 {
+		t.Errorf("with a snapshot it logged %q", text.String())
 	}
 }
 

@@ -63,6 +63,9 @@ func (s *Storage) Load(newSink func() SnapshotSink, replay func(zxid int64, payl
 	if err != nil && skipped.err != nil {
 		return loaded, fmt.Errorf("%w; the snapshot %s was skipped: %w", err, skipped.path, skipped.err)
 	}
+	if err == nil && loaded.Empty && !s.loaded {
+		err = s.disclaimEpoch()
+	}
 	if err != nil {
 		return loaded, err
 	}

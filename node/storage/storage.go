@@ -33,9 +33,6 @@ const (
 	// unsyncedLimitBytes bounds what waits for Sync: Append syncs by itself beyond it.
 	// So a crash can tear no more than this and one record; Load relies on that.
 	unsyncedLimitBytes = 1 << 20
-
-	defaultPreAllocSizeBytes = 64 << 20
-	defaultFsyncWarnMs       = 1000
 )
 
 // Options configures a Storage. FS and DataDir are required.
@@ -44,10 +41,11 @@ type Options struct {
 	DataDir    string
 	DataLogDir string // DataDir if empty
 
-	PreAllocSizeBytes int64 // the log grows in steps of this; 0 means 64 MiB, negative none
-	NoForceSync       bool  // forceSync=no: nothing is synced, and a crash may lose or tear anything
-	FsyncWarnMs       int64 // a slower sync is logged; 0 means 1000
-	TrustEmpty        bool  // snapshot.trust.empty: logs without a snapshot are loaded whatever they begin with
+	PreAllocSizeBytes    int64 // preAllocSize: the log grows in steps of this; none if it is not positive
+	TxnLogSizeLimitBytes int64 // txnLogSizeLimitInKb: a log that is larger is ended; never if it is not positive
+	NoForceSync          bool  // forceSync=no: nothing is synced, and a crash may lose or tear anything
+	FsyncWarnMs          int64 // fsync.warningthresholdms: a sync that takes longer is logged
+	TrustEmpty           bool  // snapshot.trust.empty: logs without a snapshot are loaded whatever they begin with
 
 	// Compression is how snapshots are written; every kind is read.
 	Compression Compression
@@ -98,12 +96,6 @@ type Storage struct {
 func Open(opts Options) (*Storage, error) {
 	if opts.DataLogDir == "" {
 		opts.DataLogDir = opts.DataDir
-	}
-	if opts.PreAllocSizeBytes == 0 {
-		opts.PreAllocSizeBytes = defaultPreAllocSizeBytes
-	}
-	if opts.FsyncWarnMs == 0 {
-		opts.FsyncWarnMs = defaultFsyncWarnMs
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)

@@ -325,6 +325,7 @@ func TestSlowSyncIsLogged(t *testing.T) {
 	opts := testOptions(vfs.NewMem())
 	opts.Log = slog.New(slog.NewTextHandler(&text, nil))
 	opts.Now = func() time.Time { now = now.Add(1001 * time.Millisecond); return now }
+	opts.FsyncWarnMs = 1000
 	var observed time.Duration
 	opts.OnSync = func(elapsed time.Duration, sizeBytes int) { observed = elapsed }
 	s, err := Open(opts)
@@ -334,6 +335,69 @@ func TestSlowSyncIsLogged(t *testing.T) {
 	appendSynced(t, s, 1, 1)
 	if !strings.Contains(text.String(), "elapsedMs=1001") || observed != 1001*time.Millisecond {
 		t.Errorf("logged %q, observed %v", text.String(), observed)
+	}
+}
+
+// TestFsyncWarning is about the threshold, which is not a matter of "at least".
+func TestFsyncWarning(t *testing.T) {
+	for warnMs, want := range map[int64]bool{0: true, 6: true, 7: false, 1000: false} {
+		var text bytes.Buffer
+		now := time.Unix(0, 0)
+		opts := testOptions(vfs.NewMem())
+		opts.Log = slog.New(slog.NewTextHandler(&text, nil))
+		opts.Now = func() time.Time { now = now.Add(7 * time.Millisecond); return now }
+		opts.FsyncWarnMs = warnMs
+		s, err := Open(opts)
+		must(t, err)
+		_, err = loadInto(s)
+		must(t, err)
+		appendSynced(t, s, 1, 1)
+		if got := strings.Contains(text.String(), "elapsedMs=7"); got != want {
+			t.Errorf("threshold %d: logged %q", warnMs, text.String())
+		}
+	}
+}
+
+// TestTxnLogSizeLimit ends logs that grow too large; what is in them is all there.
+func TestTxnLogSizeLimit(t *testing.T) {
+	for limit, want := range map[int64]int{0: 1, -1: 1, 1 << 20: 1, 10 << 10: 5} {
+		mem := vfs.NewMem()
+		opts := testOptions(mem)
+		opts.TxnLogSizeLimitBytes = limit
+		s, err := Open(opts)
+		must(t, err)
+		_, err = loadInto(s)
+		must(t, err)
+		for zxid := int64(1); zxid <= 25; zxid++ {
+			must(t, s.Append(zxid, payloadOf(zxid, 2000)))
+			must(t, s.Sync())
+		}
+		logs, err := listLogs(mem, "/log/version-2")
+		must(t, err)
+		if len(logs) != want {
+			t.Errorf("limit %d: %d logs, want %d", limit, len(logs), want)
+		}
+		_, r := open(t, mem)
+		wantReplayed(t, r, 1, 25)
+	}
+}
+
+func TestPreallocationCanBeOff(t *testing.T) {
+	for size, want := range map[int64]int64{0: 0, -1: 0, 1 << 10: 5 << 10, 1 << 20: 1 << 20} {
+		mem := vfs.NewMem()
+		opts := testOptions(mem)
+		opts.PreAllocSizeBytes = size
+		s, err := Open(opts)
+		must(t, err)
+		_, err = loadInto(s)
+		must(t, err)
+		appendSynced(t, s, 1, 1)
+		if want == 0 {
+			want = s.fileEnd
+		}
+		if got := int64(len(readFile(t, mem, "/log/version-2/log.1"))); got != want {
+			t.Errorf("preAllocSize %d: the log has %d bytes, want %d", size, got, want)
+		}
 	}
 }
 

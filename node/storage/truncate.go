@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"math"
 )
 
 // Truncate drops every transaction after zxid, durably. ErrNotInHistory, before
@@ -159,6 +161,35 @@ type History struct {
 type Entry struct {
 	Zxid    int64
 	Payload []byte
+}
+
+// SyncLimitBytes is how much log may be read for a learner in place of a snapshot: factor
+// times the size of the newest snapshot on disk, as snapshotSizeFactor says. As in
+// Apache's server, everything may be read if the factor is 0 or there is no snapshot,
+// and nothing if it is negative. It may be called from any goroutine.
+func (s *Storage) SyncLimitBytes(factor float64) (int64, error) {
+	snapshots, err := listSnapshots(s.fs, s.snapDir)
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case factor < 0:
+		return 0, nil
+	case factor == 0 || len(snapshots) == 0:
+		return math.MaxInt64, nil
+	}
+	info, err := s.fs.Stat(snapshots[len(snapshots)-1].path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return math.MaxInt64, nil // it was purged meanwhile
+	}
+	if err != nil {
+		return 0, err
+	}
+	limit := float64(info.SizeBytes) * factor
+	if limit >= math.MaxInt64 {
+		return math.MaxInt64, nil
+	}
+	return int64(limit), nil
 }
 
 var errTooMuch = errors.New("more than was asked for")
