@@ -44,6 +44,8 @@ type clientConn struct {
 	waiting  *call // what the coroutine waits for
 	// watches has the znodes of which the client awaits an event, with their mzxid when it asked.
 	watches map[string]int64
+	// watchesAll says that a recursive watch of the root is set.
+	watchesAll bool
 }
 
 // call is a request that waits for its answer.
@@ -117,8 +119,8 @@ func (c *client) run() {
 			w.setUp = load.workload.Setup(context.Background(), c) == nil
 			continue
 		}
-		if w.random.IntN(15) == 0 {
-			c.makeEphemeral()
+		if w.random.IntN(8) == 0 {
+			c.extra()
 			continue
 		}
 		c.operation(load.generator.Next(load.random))
@@ -136,13 +138,9 @@ func (c *client) run() {
 // makeEphemeral makes a znode that is to go with the session. Judged is what is left of
 // them at the end.
 func (c *client) makeEphemeral() {
-	const ephemeralSequential = 3
-	_, _, err := c.request(jute.OpCreate2, &jute.CreateRequest{
-		Path: "/ephemeral-", ACL: worldACL, Flags: ephemeralSequential,
+	c.tryTo(countEphemeral, jute.OpCreate2, &jute.CreateRequest{
+		Path: "/ephemeral-", ACL: worldACL, Flags: jute.ModeEphemeralSequential,
 	})
-	if err == nil {
-		c.w.count(countEphemeral)
-	}
 }
 
 var worldACL = []jute.ACL{{Perms: jute.PermAll, ID: jute.ID{Scheme: "world", ID: "anyone"}}}
@@ -360,7 +358,7 @@ func (conn *clientConn) read(path string, stat *jute.Stat, watch bool) {
 	if mzxid, asked := conn.watches[path]; asked && stat.Mzxid != mzxid {
 		conn.c.w.violate("WatchOrder: client %d reads %s of %x and was not told that it changed since %x", conn.c.number, path, stat.Mzxid, mzxid)
 	}
-	if watch {
+	if watch || conn.watchesAll {
 		conn.watches[path] = stat.Mzxid
 	}
 }

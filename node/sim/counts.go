@@ -35,6 +35,12 @@ const (
 	countExpired        = "session expired"
 	countReattached     = "session re-attached"
 	countEphemeral      = "ephemeral made"
+	countContainer      = "container made"
+	countTTL            = "TTL znode made"
+	countDisposed       = "container or TTL znode deleted by the leader"
+	countMulti          = "multi done"
+	countMultiFailed    = "multi failed"
+	countWatchAll       = "recursive watch set"
 	countEvent          = "watch event"
 	countTerm           = "election won"
 	countDeposed        = "leader deposed"
@@ -47,7 +53,8 @@ var MustOccur = []string{
 	countTrunc, countDiff, countSnap, countTruncated, countInstalled, countSnapshot, countTornLog,
 	countLostWrites, countKeptWrites, countKill, countPowerLoss, countBlackout, countDiskError,
 	countDiskCrash, countStartCrash, countPausedLeader, countKilledLeader, countCut, countStalled,
-	countSlowDisk, countSync, countUnknown, countExpired, countReattached, countEphemeral, countEvent, countTerm, countDeposed,
+	countSlowDisk, countSync, countUnknown, countExpired, countReattached, countEphemeral, countContainer, countTTL,
+	countDisposed, countMulti, countMultiFailed, countWatchAll, countEvent, countTerm, countDeposed,
 	countCommit, countCrash,
 }
 

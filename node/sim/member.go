@@ -115,8 +115,9 @@ func (m *member) config() replica.Config {
 			MaxSyncLogBytes: 4 << 10,
 		},
 		MinSessionTimeoutMs: 2 * tickMs, MaxSessionTimeoutMs: 20 * tickMs,
-		SnapCount: snapCount, Prep: prep.Options{},
-		Rand: rand.New(rand.NewPCG(m.w.opts.Seed, uint64(m.sid)<<32|uint64(m.incarnation))),
+		SnapCount: snapCount, Prep: prep.Options{ExtendedTypes: true, MaxNeverUsedMs: neverUsedMs},
+		Containers: replica.ContainerConfig{CheckIntervalMs: sweepIntervalMs, MaxPerMinute: sweepPerMinute},
+		Rand:       rand.New(rand.NewPCG(m.w.opts.Seed, uint64(m.sid)<<32|uint64(m.incarnation))),
 	}
 }
 

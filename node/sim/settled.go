@@ -57,7 +57,7 @@ func (t *truth) treesEqual() {
 		got, sessions := treeOf(m)
 		for _, path := range slices.Sorted(maps.Keys(got.Nodes)) {
 			node := got.Nodes[path]
-			if _, lives := sessions[node.EphemeralOwner]; node.EphemeralOwner != 0 && !lives {
+			if _, lives := sessions[node.EphemeralOwner]; !livesOn(node.EphemeralOwner) && !lives {
 				t.w.violate("Ephemeral: %s has a znode %s of session %x, which has ended", name(m.sid), path, node.EphemeralOwner)
 			}
 		}

@@ -86,6 +86,13 @@ func recordOf(e zab.Entry) record {
 	return record{zxid: e.Zxid, hash: h.Sum64()}
 }
 
+// opOf reads the type of a logged transaction.
+func opOf(e zab.Entry) jute.OpCode {
+	var h jute.TxnHeader
+	h.Decode(jute.NewDecoder(e.Payload))
+	return h.Type
+}
+
 // upTo returns how many records of a log are not behind a zxid.
 func upTo(log []record, zxid int64) int {
 	return sort.Search(len(log), func(i int) bool { return log[i].zxid > zxid })
@@ -102,6 +109,9 @@ func (t *truth) queued(m *member, e replica.Effect) {
 	case zab.Append:
 		r := recordOf(e.Entry)
 		t.logged(m, r)
+		if opOf(e.Entry) == jute.OpDeleteContainer && v.role == zab.RoleLeaderEstablished {
+			t.w.count(countDisposed)
+		}
 		v.log = append(v.log, r)
 		v.disk.queued = append(v.disk.queued, r)
 	case zab.Truncate:

@@ -79,9 +79,10 @@ type world struct {
 
 // Phases of a run after the faults, in virtual time.
 const (
-	settleUs      = 8 * second // from the last heal until everybody must be serving
-	finalReadsUs  = 5 * second // from then until every client must have been answered
-	catchUpUs     = second     // from then until everybody must have applied the same
+	settleUs      = 8 * second  // from the last heal until everybody must be serving
+	finalReadsUs  = 5 * second  // from then until every client must have been answered
+	catchUpUs     = second      // from then until everybody must have applied the same
+	silenceUs     = 16 * second // from then until nothing must be left that goes by itself
 	second        = int64(1_000_000)
 	millisecond   = int64(1_000)
 	maxEvents     = 5_000_000 // no run needs more: the events of one that does feed themselves
@@ -146,6 +147,10 @@ func (w *world) run() {
 		}
 		w.truth.treesEqual()
 		w.checkHistory()
+	}
+	w.until(w.nowUs + silenceUs)
+	if !w.failed() {
+		w.truth.emptied()
 	}
 }
 
