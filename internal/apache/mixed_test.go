@@ -27,12 +27,15 @@ func buildNode(t *testing.T) string {
 }
 
 // TestMixedEnsemble forms ensembles of one member of this server and two of the
-// original, with either kind as leader; all must agree on a thousand writes,
+// original, with either kind as leader; all must agree on a thousand writes of all kinds,
 // also after the leader was killed and came back.
 func TestMixedEnsemble(t *testing.T) {
 	requireApache(t)
-	ours := Config{Command: []string{buildNode(t), "serve"}}
-	java := Config{HeapMB: 128}
+	ours := Config{
+		Command: []string{buildNode(t), "serve"},
+		Extra:   map[string]string{"extendedTypesEnabled": "true", "znode.container.checkIntervalMs": "1000"},
+	}
+	java := Config{HeapMB: 128, JavaFlags: []string{"-Dznode.container.checkIntervalMs=1000"}}
 	for name, cfgs := range map[string][]Config{
 		// The largest id among those that are up wins between equal logs. This
 		// server is up long before Java is.
@@ -52,7 +55,8 @@ func TestMixedEnsemble(t *testing.T) {
 				t.Fatalf("member %d leads", leader.cfg.ID)
 			}
 			rest := slices.DeleteFunc(slices.Clone(members), func(m *Server) bool { return m == leader })
-			writeEverywhere(t, members, "/first", 500)
+			writeEverywhere(t, members, "/first", 600)
+			awaitSwept(t, members[0], "/first")
 			requireAgreement(t, members)
 			if err := leader.Kill(); err != nil {
 				t.Fatal(err)
@@ -62,7 +66,7 @@ func TestMixedEnsemble(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			writeEverywhere(t, rest, "/second", 500)
+			writeEverywhere(t, rest, "/second", 600)
 			if err := leader.Restart(); err != nil {
 				t.Fatal(err)
 			}
@@ -70,6 +74,9 @@ func TestMixedEnsemble(t *testing.T) {
 				t.Fatal(err)
 			}
 			writeEverywhere(t, members, "/third", 50)
+			for _, root := range []string{"/second", "/third"} {
+				awaitSwept(t, members[0], root)
+			}
 			requireAgreement(t, members)
 		})
 	}
@@ -142,7 +149,7 @@ func writeEverywhere(t *testing.T, members []*Server, root string, count int) {
 
 func writeOne(conn *zk.Conn, path string, n int) error {
 	acl := zk.WorldACL(zk.PermAll)
-	switch n % 5 {
+	switch n % 7 {
 	case 0:
 		_, err := conn.Create(path+"-", []byte(path), zk.FlagSequence, acl)
 		return err
@@ -161,6 +168,18 @@ func writeOne(conn *zk.Conn, path string, n int) error {
 			return err
 		}
 		return conn.Delete(path, 0)
+	case 4:
+		_, err := conn.CreateTTL(path, []byte(path), zk.FlagTTL, acl, time.Hour)
+		return err
+	case 5:
+		// The leader, of whatever kind, deletes it after its child.
+		if _, err := conn.CreateContainer(path+containerMark, nil, zk.FlagContainer, acl); err != nil {
+			return err
+		}
+		if _, err := conn.Create(path+containerMark+"/child", nil, 0, acl); err != nil {
+			return err
+		}
+		return conn.Delete(path+containerMark+"/child", 0)
 	}
 	if _, err := conn.Create(path, nil, 0, acl); err != nil {
 		return err
@@ -173,6 +192,32 @@ func writeOne(conn *zk.Conn, path string, n int) error {
 		return fmt.Errorf("set with a wrong version gave %v", err)
 	}
 	return nil
+}
+
+const containerMark = "-container"
+
+// awaitSwept waits until no container is left below root. Each makes a delete without a
+// session, which all members apply.
+func awaitSwept(t *testing.T, member *Server, root string) {
+	t.Helper()
+	conn := dial(t, member)
+	defer conn.Close()
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		if _, err := conn.Sync(root); err != nil {
+			t.Fatal(err)
+		}
+		children, _, err := conn.Children(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := slices.DeleteFunc(children, func(name string) bool { return !strings.HasSuffix(name, containerMark) })
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d containers are not deleted", len(left))
+		}
+	}
 }
 
 // requireAgreement compares all znodes with their data and stats, and asks the
