@@ -33,6 +33,8 @@ type job struct {
 type loadResult struct {
 	Operations int
 	OpsPerSec  float64
+	All        int     // operations, those of the ramp included
+	CPUSeconds float64 // that the load process used for All
 	P50Us      int64
 	P99Us      int64
 	Errors     int
@@ -185,16 +187,21 @@ func measureLatencies(j job, sessions []session) loadResult {
 	end := begin.Add(time.Duration(j.DurationMs) * time.Millisecond)
 	var failures failureLog
 	perSlot := make([][]time.Duration, len(sessions)*j.InFlight)
+	var total atomic.Int64
+	before := cpuSeconds()
 	var group sync.WaitGroup
 	for slot := range perSlot {
 		group.Go(func() {
 			s := sessions[slot%len(sessions)]
 			payload := make([]byte, j.PayloadBytes)
+			var count int64
+			defer func() { total.Add(count) }()
 			for {
 				start := time.Now()
 				if !start.Before(end) {
 					return
 				}
+				count++
 				err := operate(s, j.Read, payload)
 				done := time.Now()
 				if err != nil {
@@ -206,15 +213,25 @@ func measureLatencies(j job, sessions []session) loadResult {
 		})
 	}
 	group.Wait()
+	result := loadResult{All: int(total.Load()), CPUSeconds: cpuSeconds() - before, Errors: failures.count, FirstError: failures.first}
 	all := slices.Concat(perSlot...)
 	slices.Sort(all)
-	result := loadResult{Operations: len(all), Errors: failures.count, FirstError: failures.first}
+	result.Operations = len(all)
 	result.OpsPerSec = float64(len(all)) / (float64(j.DurationMs) / 1000)
 	if len(all) > 0 {
 		result.P50Us = all[len(all)/2].Microseconds()
 		result.P99Us = all[len(all)*99/100].Microseconds()
 	}
 	return result
+}
+
+// cpuSeconds is the processor time that this process has used.
+func cpuSeconds() float64 {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
 }
 
 func operate(s session, read bool, payload []byte) error {

@@ -14,7 +14,9 @@
 //
 // Measurements: throughput, median and 99th percentile of sets of 1 KiB at 1,
 // 32 and 256 sessions and at 32 sessions with 16 requests in flight each, and of
-// reads at 64 sessions; the members' resident memory after that load; the
+// reads at 64 sessions, with the processor time that all members and the client spend on
+// an operation (where the processors are the limit it says more than throughput: the
+// client's share is the same work for both); the members' resident memory after that load; the
 // longest time without any acknowledged write after kill -9 of the leader, with
 // ten sessions that may move between members; and the time until a standalone
 // server answers that starts from a snapshot of a million znodes.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -161,22 +162,57 @@ func ready() error { return nil }
 
 func (b *bench) cell(ctx context.Context, members []*apache.Server, c cell) error {
 	const rampMs = 500
+	var cpuBefore float64
 	result, err := runLoad(ctx, job{
 		Addrs: addrs(members), Read: c.read, Sessions: c.sessions, InFlight: c.inFlight,
 		PayloadBytes: payloadBytes, RampMs: rampMs, DurationMs: int(b.opts.duration.Milliseconds()),
-	}, ready)
+	}, func() (err error) {
+		cpuBefore, err = membersCPU(members)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	cpuAfter, err := membersCPU(members)
 	if err != nil {
 		return err
 	}
 	if result.Errors > 0 || result.Operations == 0 {
 		return fmt.Errorf("%d operations succeeded, %d failed, the first with: %s", result.Operations, result.Errors, result.FirstError)
 	}
-	b.progress("%-38s %7.0f/s  p50 %.2f ms  p99 %.2f ms", c.title, result.OpsPerSec,
-		float64(result.P50Us)/1000, float64(result.P99Us)/1000)
+	membersUs := 1e6 * (cpuAfter - cpuBefore) / float64(result.All)
+	clientUs := 1e6 * result.CPUSeconds / float64(result.All)
+	b.progress("%-38s %7.0f/s  p50 %.2f ms  p99 %.2f ms  CPU per operation: members %.0f us, client %.0f us", c.title,
+		result.OpsPerSec, float64(result.P50Us)/1000, float64(result.P99Us)/1000, membersUs, clientUs)
 	b.record(c.name, "throughput", "/s", result.OpsPerSec)
 	b.record(c.name, "p50", "ms", float64(result.P50Us)/1000)
 	b.record(c.name, "p99", "ms", float64(result.P99Us)/1000)
+	b.record(c.name, "CPU/op", "us", membersUs)
+	b.record(c.name, "client/op", "us", clientUs)
 	return nil
+}
+
+// membersCPU is the processor time that the members have used so far, in seconds.
+func membersCPU(members []*apache.Server) (float64, error) {
+	const ticksPerSecond = 100 // USER_HZ, the same on every Linux
+	ticks := 0
+	for _, member := range members {
+		path := fmt.Sprintf("/proc/%d/stat", member.PID())
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			return 0, err
+		}
+		// Fields 14 and 15, counted from 1; the second, in parentheses, may hold spaces.
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		for _, field := range fields[11:13] {
+			n, err := strconv.Atoi(field)
+			if err != nil {
+				return 0, fmt.Errorf("%s: %w", path, err)
+			}
+			ticks += n
+		}
+	}
+	return float64(ticks) / ticksPerSecond, nil
 }
 
 // memory records the resident memory of the members, as the kernel counts it.
