@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"zoolab/node/sock"
 	"zoolab/node/zab"
 	"zoolab/zk/jute"
 )
@@ -27,8 +28,10 @@ type quorumConn struct {
 	marked bool   // in Transport.unflushed
 
 	mu      sync.Mutex
-	wake    sync.Cond // signalled when there is something to write, or to stop
-	conn    net.Conn  // nil until a dial succeeds
+	wake    sync.Cond    // signalled when there is something to write, or to stop
+	conn    net.Conn     // nil until a dial succeeds
+	direct  *sock.Writer // writes past the writer while that has nothing to do
+	idle    bool         // the writer waits, and nothing is pending
 	pending []item
 	queued  int // bytes in pending
 	closing bool
@@ -126,6 +129,9 @@ func (t *Transport) forget(q *quorumConn) {
 
 // serve runs both directions until either ends, and says so once.
 func (t *Transport) serve(q *quorumConn, c net.Conn, br *bufio.Reader) {
+	q.mu.Lock()
+	q.direct = sock.NewWriter(c)
+	q.mu.Unlock()
 	t.running.Go(func() { q.write(c) })
 	err := q.read(br)
 	q.mu.Lock()
@@ -245,6 +251,7 @@ func (t *Transport) SendSnapshot(id zab.ConnID, stream func(io.Writer) error) {
 		t.running.Go(func() { _ = stream(failedWriter{}) })
 		return
 	}
+	q.idle = false
 	q.pending = append(q.pending, item{stream: stream})
 	q.wake.Signal()
 }
@@ -285,6 +292,16 @@ func (q *quorumConn) flush() {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.idle && !q.closing && !q.aborted {
+		// An error is left to the writer, which meets it again with the rest.
+		n, _ := q.direct.TryWrite(q.fresh)
+		if n == len(q.fresh) {
+			q.fresh = q.fresh[:0]
+			return
+		}
+		q.fresh = q.fresh[n:]
+	}
+	q.idle = false
 	if n := len(q.pending); n > 0 && q.pending[n-1].stream == nil {
 		q.pending[n-1].bytes = append(q.pending[n-1].bytes, q.fresh...)
 		q.queued += len(q.fresh)
@@ -343,8 +360,10 @@ func (q *quorumConn) next() (items []item, stop bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.pending) == 0 && !q.closing && !q.aborted {
+		q.idle = true
 		q.wake.Wait()
 	}
+	q.idle = false
 	items = q.pending
 	q.pending, q.queued = nil, 0
 	return items, q.aborted || len(items) == 0

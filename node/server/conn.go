@@ -15,6 +15,7 @@ import (
 
 	"zoolab/node/auth"
 	"zoolab/node/replica"
+	"zoolab/node/sock"
 	"zoolab/zk/jute"
 )
 
@@ -43,6 +44,7 @@ const (
 type conn struct {
 	s       *Server
 	net     net.Conn
+	direct  *sock.Writer // for who may not block; used by who has set writing
 	ip      string
 	replica *replica.Conn
 	since   time.Time
@@ -146,7 +148,7 @@ var (
 
 // serve runs a connection from its first byte to its end.
 func (s *Server) serve(nc net.Conn, ip string) {
-	c := &conn{s: s, net: nc, ip: ip, since: time.Now(), shard: s.shards.deal()}
+	c := &conn{s: s, net: nc, direct: sock.NewWriter(nc), ip: ip, since: time.Now(), shard: s.shards.deal()}
 	c.turn.L = &c.mu
 	c.stats.reset()
 	c.reads.all = &s.stats.m.ReadPerNamespace
@@ -558,8 +560,8 @@ func (c *conn) Close(reason string) {
 // reader calls it.
 func (c *conn) flush() {
 	c.reads.flush()
-	if c.startWriting() {
-		c.drain()
+	if b, ok := c.startWriting(); ok {
+		c.drain(b)
 	}
 }
 
@@ -574,48 +576,67 @@ func (c *conn) flushOrWait() {
 	}
 }
 
-// flushFromLoop is flush on a goroutine of its own, since the event loop must not block.
+// flushFromLoop is flush for the event loop, which must not block: what the socket does
+// not take at once is left to a goroutine.
 func (c *conn) flushFromLoop() {
-	if c.startWriting() {
-		c.s.running.Go(c.drain)
+	b, ok := c.startWriting()
+	for ok {
+		n, err := c.direct.TryWrite(b)
+		if err != nil {
+			c.kill("")
+		}
+		if rest := b[n:]; len(rest) > 0 {
+			c.s.running.Go(func() { c.drain(rest) })
+			return
+		}
+		b, ok = c.written(b)
 	}
 }
 
-func (c *conn) startWriting() bool {
+// startWriting makes the caller the writer, until written says otherwise, and gives it
+// what is queued. It does not if there is another or nothing to do.
+func (c *conn) startWriting() (b []byte, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.marked = false
 	if c.writing || c.dead || (len(c.out) == 0 && !c.closing) {
-		return false
+		return nil, false
 	}
 	c.writing = true
-	return true
+	b, c.out = c.out, nil
+	c.turn.Signal()
+	return b, true
 }
 
-// drain writes until nothing is queued, then closes the connection if that was asked for.
-func (c *conn) drain() {
-	var spare []byte
-	for {
-		c.mu.Lock()
-		if len(c.out) == 0 || c.dead {
-			c.writing = false
-			if c.closing && !c.dead {
-				_ = c.net.Close() // the reader sees it and reports the end
-			}
-			if c.out == nil && cap(spare) <= keepBytes {
-				c.out = spare[:0]
-			}
-			c.turn.Signal()
-			c.mu.Unlock()
-			return
-		}
-		b := c.out
-		c.out = spare[:0]
-		c.turn.Signal()
-		c.mu.Unlock()
+// drain writes b and then until nothing is queued.
+func (c *conn) drain(b []byte) {
+	for ok := true; ok; b, ok = c.written(b) {
 		if _, err := c.net.Write(b); err != nil {
 			c.kill("")
 		}
-		spare = b
 	}
+}
+
+// written gives the writer what was queued meanwhile. If that is nothing it is no longer
+// the writer, and the connection is closed if that was asked for. The buffer that was
+// written is used again.
+func (c *conn) written(spare []byte) (b []byte, ok bool) {
+	if cap(spare) > keepBytes {
+		spare = nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turn.Signal()
+	if len(c.out) > 0 && !c.dead {
+		b, c.out = c.out, spare[:0]
+		return b, true
+	}
+	c.writing = false
+	if c.closing && !c.dead {
+		_ = c.net.Close() // the reader sees it and reports the end
+	}
+	if c.out == nil {
+		c.out = spare[:0]
+	}
+	return nil, false
 }
