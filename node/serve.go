@@ -29,6 +29,7 @@ func serve(args []string) int {
 		log.Error("can't start", "err", err)
 		return 1
 	}
+	go tuneCollector()
 	log.Info("listening for clients", "address", m.Addr())
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
