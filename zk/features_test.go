@@ -2,8 +2,10 @@ package zk_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -272,5 +274,56 @@ func TestRemoveWatches(t *testing.T) {
 		next(t, kept, zk.EventPersistentWatchRemoved, "/w")
 		check(zk.WatchTypeAny, false)
 		none(t, removed)
+	})
+}
+
+// TestWatchEvents expects each event once, however many watches see it, and in front of
+// the answer that is as new.
+func TestWatchEvents(t *testing.T) {
+	onApache(t, func(t *testing.T, server *apache.Server) {
+		ctx := deadline(t)
+		var mu sync.Mutex
+		var seen []string
+		expect := func(want ...string) {
+			t.Helper()
+			mu.Lock()
+			defer mu.Unlock()
+			if !slices.Equal(seen, want) {
+				t.Errorf("seen %q, want %q", seen, want)
+			}
+			seen = nil
+		}
+		c := connect(t, server.ClientAddr, zk.WithWatchEvents(func(event zk.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen = append(seen, fmt.Sprintf("%d %s", event.Type, event.Path))
+		}))
+		if _, err := c.Create(ctx, "/all", nil, zk.Persistent); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.AddWatch(ctx, "/all", zk.WatchRecursive, make(chan zk.Event, 2)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, _, err := c.GetW(ctx, "/all"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, err := c.ChildrenW(ctx, "/all"); err != nil {
+			t.Fatal(err)
+		}
+		expect()
+		if _, err := c.Set(ctx, "/all", []byte("x"), zk.AnyVersion); err != nil {
+			t.Fatal(err)
+		}
+		expect("3 /all")
+		if _, err := c.RemoveWatches(ctx, "/all", zk.WatchTypeAny, false); err != nil {
+			t.Fatal(err)
+		}
+		expect("6 /all", "7 /all")
+		if _, err := c.Delete(ctx, "/all", zk.AnyVersion); err != nil {
+			t.Fatal(err)
+		}
+		expect()
 	})
 }

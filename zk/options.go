@@ -29,6 +29,7 @@ type settings struct {
 	tls                 *tls.Config // nil for plain connections
 	log                 *slog.Logger
 	rng                 *rand.Rand
+	onWatch             func(Event)
 	onSession           func(SessionEvent)
 	session             Session
 	auths               []credential
@@ -118,6 +119,14 @@ func WithRand(rng *rand.Rand) Option { return func(s *settings) { s.rng = rng } 
 // soon and must not wait for calls of the client.
 func WithSessionEvents(f func(SessionEvent)) Option {
 	return func(s *settings) { s.onSession = f }
+}
+
+// WithWatchEvents calls f with what the client's watches see, each event once however
+// many watches it concerns, and in order: before any call returns data that is as new.
+// f runs on the goroutine that reads the connection: it must return soon and must not
+// wait for calls of the client. The watches' channels get the events all the same.
+func WithWatchEvents(f func(Event)) Option {
+	return func(s *settings) { s.onWatch = f }
 }
 
 // WithSession attaches to a session that exists, of this or another process. Connect

@@ -142,8 +142,9 @@ func (c *Client) removeWatches(ctx context.Context, path string, which WatchType
 	c.mu.Lock()
 	found, others := c.watches.count(removal)
 	if found > 0 && others > 0 {
-		c.watches.remove(removal)
+		removed := c.watches.remove(removal)
 		c.mu.Unlock()
+		c.report(removed...)
 		return Reply{}, nil
 	}
 	c.mu.Unlock()
@@ -156,9 +157,20 @@ func (c *Client) removeWatches(ctx context.Context, path string, which WatchType
 		return reply, err
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.watches.remove(removal)
+	removed := c.watches.remove(removal)
+	c.mu.Unlock()
+	c.report(removed...)
 	return reply, nil
+}
+
+// report gives events to who asked for all of them; the caller does not hold mu.
+func (c *Client) report(events ...Event) {
+	if c.onWatch == nil {
+		return
+	}
+	for _, event := range events {
+		c.onWatch(event)
+	}
 }
 
 // watchRequest asks to be told once the call has been answered.
@@ -178,15 +190,18 @@ func (c *Client) settle(k *call, code jute.ErrorCode) {
 	if k.watch == nil && k.removal == nil {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if k.removal != nil {
 		if code == jute.CodeOK || code == jute.CodeNoWatcher {
-			c.watches.remove(k.removal)
+			c.mu.Lock()
+			removed := c.watches.remove(k.removal)
 			c.rewatch(k.removal.path, k.zxid)
+			c.mu.Unlock()
+			c.report(removed...)
 		}
 		return
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	kind := k.watch.kind
 	switch {
 	case code == jute.CodeOK && kind == watchExist:
@@ -223,10 +238,14 @@ func (c *Client) notify(zxid int64, d *jute.Decoder) error {
 	if _, known := firedBy[event.Type]; !known {
 		return fmt.Errorf("%w: watch event of type %d", jute.ErrMalformed, event.Type)
 	}
+	seen := Event{Type: event.Type, Path: c.clientPath(event.Path), Zxid: zxid}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.session.LastZxid = max(c.session.LastZxid, zxid)
-	c.watches.fire(event.Path, Event{Type: event.Type, Path: c.clientPath(event.Path), Zxid: zxid})
+	fired := c.watches.fire(event.Path, seen)
+	c.mu.Unlock()
+	if fired {
+		c.report(seen)
+	}
 	return nil
 }
 

@@ -69,24 +69,31 @@ func (t *watchTable) add(kind watchKind, path string, events chan Event) {
 	t.byPath[kind][path] = append(t.byPath[kind][path], events)
 }
 
-// fire sends an event to the watches that it concerns.
-func (t *watchTable) fire(path string, event Event) {
+// fire sends an event to the watches that it concerns, and reports whether there are any.
+func (t *watchTable) fire(path string, event Event) bool {
 	kinds := firedBy[event.Type]
 	if kinds == nil {
-		return
+		return false
 	}
+	fired := false
 	for _, kind := range kinds {
 		for _, events := range t.byPath[kind][path] {
 			events <- event
 			close(events)
+			fired = true
 		}
 		delete(t.byPath[kind], path)
 	}
 	t.told = t.told[:0]
 	t.tell(t.byPath[watchPersistent][path], event)
-	if len(t.byPath[watchRecursive]) == 0 || event.Type == EventChildrenChanged {
-		return
+	if len(t.byPath[watchRecursive]) > 0 && event.Type != EventChildrenChanged {
+		t.tellAbove(path, event)
 	}
+	return fired || len(t.told) > 0
+}
+
+// tellAbove sends an event to the recursive watches of a path and of those above it.
+func (t *watchTable) tellAbove(path string, event Event) {
 	for parent := path; ; parent = parentPath(parent) {
 		t.tell(t.byPath[watchRecursive][parent], event)
 		if parent == "/" {
@@ -173,8 +180,10 @@ func (t *watchTable) count(r *watchRemoval) (selected, others int) {
 	return selected, others
 }
 
-// remove ends the watches that a removal selects.
-func (t *watchTable) remove(r *watchRemoval) {
+// remove ends the watches that a removal selects, and returns the events that say so,
+// each once.
+func (t *watchTable) remove(r *watchRemoval) []Event {
+	var removed []Event
 	for _, kind := range r.kinds() {
 		var kept []chan Event
 		for _, events := range t.byPath[kind][r.path] {
@@ -183,6 +192,9 @@ func (t *watchTable) remove(r *watchRemoval) {
 				continue
 			}
 			event := Event{Type: removedEvent[kind], Path: r.c.clientPath(r.path)}
+			if !slices.Contains(removed, event) {
+				removed = append(removed, event)
+			}
 			if kind.oneShot() {
 				events <- event
 				close(events)
@@ -196,6 +208,7 @@ func (t *watchTable) remove(r *watchRemoval) {
 			t.byPath[kind][r.path] = kept
 		}
 	}
+	return removed
 }
 
 var removedEvent = [watchKinds]EventType{
