@@ -302,3 +302,13 @@ func TestErrorsAreFound(t *testing.T) {
 		t.Errorf("absent file: %v", err)
 	}
 }
+
+func TestClientProperties(t *testing.T) {
+	got, err := Properties("# a client's\nzookeeper.client.secure = true\na:1\na=2\\\n3\n")
+	if err != nil || len(got) != 2 || got["zookeeper.client.secure"] != "true" || got["a"] != "23" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if _, err := Properties("a=1\nb=\\u12\n"); err == nil || !strings.Contains(err.Error(), "line 2: b: ") {
+		t.Errorf("a malformed escape gives %v", err)
+	}
+}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -11,6 +12,22 @@ import (
 type property struct {
 	key, value string
 	line       int // where the entry starts, from 1
+}
+
+// Properties reads text in Java's .properties syntax, as of a file of a client's
+// settings. Where a key stands twice, the last value counts. The error names the line.
+func Properties(text string) (map[string]string, error) {
+	var first error
+	entries := parseProperties(text, func(line int, key string, f *fault) {
+		if first == nil {
+			first = fmt.Errorf("line %d: %s: %s; %s", line, key, f.problem, f.fix)
+		}
+	})
+	values := make(map[string]string, len(entries))
+	for _, entry := range entries {
+		values[entry.key] = entry.value
+	}
+	return values, first
 }
 
 // parseProperties splits text into its entries, in order; duplicates stay.
