@@ -15,8 +15,9 @@ const usage = `node is a ZooKeeper server.
   node status [-q] [ADDRESS | zoo.cfg]
                               ask a server for its role (127.0.0.1:2181 without an address);
                               exit code 0 when it serves
-  node cli [-server host:port[,host:port...][/chroot]] [COMMAND ARGUMENT...]
-                              run one command, or a shell without one
+  node cli [-server host:port[,host:port...][/chroot]] [OPTION...] [COMMAND ARGUMENT...]
+                              run one command, or a shell without one, as zkCli.sh does;
+                              node cli -help lists options and commands
   node version                print the version
 `
 

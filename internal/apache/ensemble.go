@@ -129,6 +129,23 @@ func RunCLIScript(ctx context.Context, addr string, commands ...string) (string,
 	return runJava(ctx, strings.NewReader(script), cliArgs(addr))
 }
 
+// RunCLIStreams feeds a script to one shell of Apache's command-line client and gives
+// what it printed to each stream and its exit code.
+func RunCLIStreams(ctx context.Context, addr, script string) (stdout, stderr string, code int, err error) {
+	if err := Available(); err != nil {
+		return "", "", 0, err
+	}
+	var out, complaints strings.Builder
+	cmd := javaCommand(ctx, cliArgs(addr))
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(script), &out, &complaints
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code, err = exit.ExitCode(), nil
+	}
+	return out.String(), complaints.String(), code, err
+}
+
 func cliArgs(addr string) []string {
 	return []string{"org.apache.zookeeper.ZooKeeperMain", "-server", addr}
 }
@@ -137,15 +154,20 @@ func runJava(ctx context.Context, stdin io.Reader, args []string) (string, error
 	if err := Available(); err != nil {
 		return "", err
 	}
-	prefix := []string{"-Xmx128m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", ClassPath()}
-	cmd := exec.CommandContext(ctx, "java", append(prefix, args...)...)
+	cmd := javaCommand(ctx, args)
 	cmd.Stdin = stdin
-	cmd.Env = append(os.Environ(), "TERM=dumb")
 	output, err := cmd.CombinedOutput()
 	if err != nil {
 		return string(output), fmt.Errorf("java %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(output)))
 	}
 	return string(output), nil
+}
+
+func javaCommand(ctx context.Context, args []string) *exec.Cmd {
+	prefix := []string{"-Xmx128m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", ClassPath()}
+	cmd := exec.CommandContext(ctx, "java", append(prefix, args...)...)
+	cmd.Env = append(os.Environ(), "TERM=dumb")
+	return cmd
 }
 
 // formatProperties writes key=value lines in the order of the keys.

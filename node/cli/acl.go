@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -44,6 +45,7 @@ next:
 				continue next
 			}
 		}
+		// zkCli.sh says this and goes on without the permission.
 		return 0, say("Unknown perm type: %c; the permissions are letters of cdrwa", r)
 	}
 	return perms, nil
@@ -67,9 +69,7 @@ func getACL(s *shell, ctx context.Context, args arguments) error {
 	for _, acl := range reply.ACL {
 		s.printf("'%s,'%s\n: %s\n", acl.ID.Scheme, acl.ID.ID, formatPerms(acl.Perms))
 	}
-	if args.has("s") {
-		s.printStat(reply.Stat)
-	}
+	s.printStatIf(args, reply.Stat)
 	return nil
 }
 
@@ -82,15 +82,25 @@ func setACL(s *shell, ctx context.Context, args arguments) error {
 	if err != nil {
 		return err
 	}
-	change := func(path string) error {
-		reply, err := s.client.SetACL(ctx, path, acl, version)
-		if err == nil && args.has("s") {
-			s.printStat(reply.Stat)
+	if !args.has("R") {
+		reply, err := s.client.SetACL(ctx, args.word(0), acl, version)
+		if err == nil {
+			s.printStatIf(args, reply.Stat)
 		}
 		return err
 	}
-	if args.has("R") {
-		return s.walk(ctx, args.word(0), change)
-	}
-	return change(args.word(0))
+	var failed error // the first; the others are set all the same
+	err = s.walk(ctx, args.word(0), false, func(path string) error {
+		_, err := s.client.SetACL(ctx, path, acl, version)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if failed != nil {
+			s.notef("%s", words(err))
+		} else {
+			failed = err
+		}
+		return nil
+	})
+	return cmp.Or(err, failed)
 }

@@ -1,30 +1,29 @@
 // Package cli is the command-line client: one command, or a shell of them, with the
-// names, options and output of zkCli.sh.
+// names, options, output and exit codes of zkCli.sh 3.8.0.
 //
-// What a command prints goes to the output; why it failed, in words, to the error
-// stream. A shell that reads from a terminal has history and completion and says what
-// happens to its session; one that reads from a file or a pipe carries out a line at a
-// time, goes on after a failure, and ends with exit code 1 if there was one.
+// What a command prints goes to the output; that a znode was created, notes, and why
+// something failed go to the error stream. The words are those of zkCli.sh, so scripts
+// that were written for it work; COMPATIBILITY.md lists what differs, and why.
 //
-// Commands run one after the other on the goroutine of Run. Watches are printed by
-// goroutines of their own, at the latest when the command during which they fired ends.
+// A shell that reads from a terminal has history and completion, and says what happens
+// to its session. One that reads from a file or a pipe carries out a line at a time,
+// goes on after a failure, and ends with the exit code of the last command.
+//
+// Commands run one after the other on the goroutine of Run. What watches see is printed
+// by the client's goroutine, in front of what the next command prints.
 package cli
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
-	"golang.org/x/term"
+	"zoolab/zk"
 )
 
-const defaultServer = "127.0.0.1:2181"
+const defaultServer = "localhost:2181"
 
 // Streams are where a shell reads and prints.
 type Streams struct {
@@ -32,58 +31,75 @@ type Streams struct {
 	Out, Err io.Writer
 }
 
-// Run carries out "node cli ARGS" and returns the exit code: 0 done, 1 failed, 2 wrong
-// options. The version is what the command "version" prints.
-func Run(args []string, version string, streams Streams) int {
+// invocation is what the command line asks for.
+type invocation struct {
+	server, configuration    string
+	timeoutMs                int
+	readOnly, patient, greet bool
+	command                  []string // empty for a shell
+}
+
+// parseInvocation reads the command line. The error was told; flag.ErrHelp is not a
+// failure.
+func parseInvocation(args []string, errors io.Writer) (invocation, error) {
+	var in invocation
 	flags := flag.NewFlagSet("node cli", flag.ContinueOnError)
-	flags.SetOutput(streams.Err)
-	server := flags.String("server", defaultServer, "`host:port[,host:port...][/chroot]` to connect to")
-	timeoutMs := flags.Int("timeout", 30000, "session timeout, and the longest that a command may take, in `milliseconds`")
+	flags.SetOutput(errors)
+	flags.StringVar(&in.server, "server", defaultServer, "`host:port[,host:port...][/chroot]` to connect to")
+	flags.IntVar(&in.timeoutMs, "timeout", 30000, "session timeout in `milliseconds`")
+	flags.BoolVar(&in.readOnly, "r", false, "also use a server that has lost its quorum, for reading")
+	flags.BoolVar(&in.patient, "waitforconnection", false, "wait for the first connection as long as -timeout says, not 10 seconds at most")
+	flags.StringVar(&in.configuration, "client-configuration", "", "`file` of properties of Java's client: zookeeper.client.secure, zookeeper.ssl.*, ...")
+	flags.BoolVar(&in.greet, "greet", false, "print what zkCli.sh prints besides answers: the welcome and what happens to the session")
 	flags.Usage = func() {
-		fmt.Fprintln(streams.Err, "node cli [-server host:port[,host:port...][/chroot]] [-timeout milliseconds] [COMMAND ARGUMENT...]")
+		fmt.Fprintln(errors, "node cli [OPTION...] [COMMAND ARGUMENT...]")
 		flags.PrintDefaults()
-		fmt.Fprintln(streams.Err, "The commands are:")
-		printHelp(streams.Err)
+		fmt.Fprintln(errors, "The commands are:")
+		printHelp(errors)
 	}
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	if err := flags.Parse(args); err != nil {
+		return in, err
+	}
+	if in.timeoutMs <= 0 {
+		fmt.Fprintf(errors, "-timeout is %d; it must be above 0\n", in.timeoutMs)
+		return in, errFlags
+	}
+	in.command = flags.Args()
+	return in, nil
+}
+
+var errFlags = errors.New("wrong option")
+
+// Run carries out "node cli ARGS" and returns the exit code: 0 done, 1 failed, 2 wrong
+// options, 127 no such command, 130 interrupted. The version is what the command
+// "version" prints.
+func Run(args []string, version string, streams Streams) int {
+	in, err := parseInvocation(args, streams.Err)
+	if errors.Is(err, flag.ErrHelp) {
 		return 0
-	} else if err != nil {
-		return 2
 	}
-	if *timeoutMs <= 0 {
-		fmt.Fprintf(streams.Err, "-timeout is %d; it must be above 0\n", *timeoutMs)
-		return 2
+	if err != nil {
+		return exitUsage
 	}
-	s := &shell{version: version, streams: streams, server: *server, printWatches: true,
-		timeout: time.Duration(*timeoutMs) * time.Millisecond}
+	options, err := clientOptions(in.configuration)
+	if err != nil {
+		fmt.Fprintln(streams.Err, err)
+		return exitUsage
+	}
+	if in.readOnly {
+		options = append(options, zk.WithReadOnly())
+	}
+	s := &shell{version: version, streams: streams, server: in.server, printWatches: true,
+		patient: in.patient, greets: in.greet, options: options,
+		timeout: time.Duration(in.timeoutMs) * time.Millisecond}
 	defer s.disconnect()
-	if command := flags.Args(); len(command) > 0 {
-		return s.once(command)
-	}
-	if terminal(streams.In) && terminal(streams.Out) {
+	if len(in.command) == 0 && terminal(streams.In) && terminal(streams.Out) {
 		return s.interact()
 	}
-	return s.script()
-}
-
-func terminal(stream any) bool {
-	file, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
-}
-
-// once runs one command.
-func (s *shell) once(words []string) int {
-	s.history = []string{""}
-	if err := s.perform(words); err != nil && !errors.Is(err, errQuit) {
-		s.complain(err)
-		return 1
+	ctx, stop := untilInterrupt()
+	defer stop()
+	if len(in.command) > 0 {
+		return s.once(ctx, in.command)
 	}
-	return 0
-}
-
-// interruptible gives a command its time, until Ctrl-C.
-func (s *shell) interruptible() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	return ctx, func() { stop(); cancel() }
+	return s.script(ctx)
 }

@@ -14,17 +14,24 @@ import (
 // command is one row of the table.
 type command struct {
 	name, usage        string
-	options            map[string]bool // by letter: whether a value follows
-	minWords, maxWords int
+	options            map[string]bool // by name: whether a value follows
+	minWords, maxWords int             // words beyond the latter are ignored, with a note
+	strict             bool            // they are not ignored but an error
 	needsServer        bool
 	run                func(s *shell, ctx context.Context, args arguments) error
+
+	// oneOf are options that exclude each other; one of them may be required.
+	oneOf       []string
+	oneRequired bool
+	// watchUsage says how to write what once was a word behind the path: -w.
+	watchUsage string
 }
 
-// flags makes the options of a command from their letters; one before a colon has a value.
-func flags(letters string) map[string]bool {
+// flags makes the options of a command from their names; one before a colon has a value.
+func flags(names string) map[string]bool {
 	options := make(map[string]bool)
-	for letter := range strings.FieldsSeq(letters) {
-		name, value := strings.CutSuffix(letter, ":")
+	for name := range strings.FieldsSeq(names) {
+		name, value := strings.CutSuffix(name, ":")
 		options[name] = value
 	}
 	return options
@@ -34,30 +41,43 @@ func flags(letters string) map[string]bool {
 var commands []command
 
 func init() { // not a literal, for help prints the table
+	limits := []string{"n", "b", "N", "B"}
 	commands = []command{
-		{"addauth", "scheme auth", nil, 1, 2, true, addAuth},
-		{"close", "", nil, 0, 0, false, closeSession},
-		{"config", "[-s]", flags("s"), 0, 0, true, config},
-		{"connect", "[host:port[,host:port...][/chroot]]", nil, 0, 1, false, connect},
-		{"create", "[-s] [-e] [-c] path [data] [acl]", flags("s e c"), 1, 3, true, create},
-		{"delete", "[-v version] path", flags("v:"), 1, 1, true, remove},
-		{"deleteall", "path [-b batch size]", flags("b:"), 1, 1, true, deleteAll},
-		{"get", "[-s] [-w] path", flags("s w"), 1, 1, true, get},
-		{"getAcl", "[-s] path", flags("s"), 1, 1, true, getACL},
-		{"getAllChildrenNumber", "path", nil, 1, 1, true, getAllChildrenNumber},
-		{"getEphemerals", "[path]", nil, 0, 1, true, getEphemerals},
-		{"help", "", nil, 0, 1, false, help},
-		{"history", "", nil, 0, 0, false, history},
-		{"ls", "[-s] [-w] [-R] path", flags("s w R"), 1, 1, true, ls},
-		{"printwatches", "[on|off]", nil, 0, 1, false, printWatches},
-		{"quit", "", nil, 0, 0, false, quit},
-		{"redo", "cmdno", nil, 1, 1, false, redo},
-		{"set", "[-s] [-v version] path data", flags("s v:"), 2, 2, true, set},
-		{"setAcl", "[-s] [-v version] [-R] path acl", flags("s v: R"), 2, 2, true, setACL},
-		{"stat", "[-w] path", flags("w"), 1, 1, true, stat},
-		{"sync", "path", nil, 1, 1, true, syncPath},
-		{"version", "", nil, 0, 0, false, version},
-		{"whoami", "", nil, 0, 0, true, whoAmI},
+		{name: "addWatch", usage: "[-m mode] path # optional mode is one of [PERSISTENT, PERSISTENT_RECURSIVE] - default is PERSISTENT_RECURSIVE",
+			options: flags("m:"), minWords: 1, maxWords: 1, strict: true, needsServer: true, run: addWatch},
+		{name: "addauth", usage: "scheme auth", minWords: 1, maxWords: 2, needsServer: true, run: addAuth},
+		{name: "close", run: closeSession},
+		{name: "config", usage: "[-c] [-w] [-s]", options: flags("c w s"), needsServer: true, run: getConfig},
+		{name: "connect", usage: "host:port", maxWords: 1, run: connect},
+		{name: "create", usage: "[-s] [-e] [-c] [-t ttl] path [data] [acl]", options: flags("s e c t:"),
+			minWords: 1, maxWords: 3, needsServer: true, run: create},
+		{name: "delete", usage: "[-v version] path", options: flags("v:"), minWords: 1, maxWords: 2, needsServer: true, run: remove},
+		{name: "deleteall", usage: "path [-b batch size]", options: flags("b:"), minWords: 1, maxWords: 1, needsServer: true, run: deleteAll},
+		{name: "delquota", usage: "[-n|-b|-N|-B] path", options: flags("n b N B"), oneOf: limits,
+			minWords: 1, maxWords: 1, needsServer: true, run: deleteQuota},
+		{name: "get", usage: "[-s] [-w] path", options: flags("s w"), minWords: 1, maxWords: 2, watchUsage: "get [-s] [-w] path", needsServer: true, run: get},
+		{name: "getAcl", usage: "[-s] path", options: flags("s"), minWords: 1, maxWords: 1, needsServer: true, run: getACL},
+		{name: "getAllChildrenNumber", usage: "path", minWords: 1, maxWords: 1, needsServer: true, run: getAllChildrenNumber},
+		{name: "getEphemerals", usage: "path", maxWords: 1, needsServer: true, run: getEphemerals},
+		{name: "help", usage: "[command]", maxWords: 1, run: help},
+		{name: "history", run: history},
+		{name: "listquota", usage: "path", minWords: 1, maxWords: 1, needsServer: true, run: listQuota},
+		{name: "ls", usage: "[-s] [-w] [-R] path", options: flags("s w R ?"), minWords: 1, maxWords: 2, watchUsage: "ls [-w] path", needsServer: true, run: ls},
+		{name: "printwatches", usage: "on|off", maxWords: 1, run: printWatches},
+		{name: "quit", run: quit},
+		{name: "reconfig", usage: "[-s] [-v version] [[-file path] | [-members serverID=host:port1:port2;port3[,...]*]] | " +
+			"[-add serverId=host:port1:port2;port3[,...]]* [-remove serverId[,...]*]",
+			options: flags("s v: file: members: add: remove:"), needsServer: true, run: reconfig},
+		{name: "redo", usage: "cmdno", minWords: 1, maxWords: 1, run: redo},
+		{name: "removewatches", usage: "path [-c|-d|-a] [-l]", options: flags("c d a l"), minWords: 1, maxWords: 1, needsServer: true, run: removeWatches},
+		{name: "set", usage: "[-s] [-v version] path data", options: flags("s v:"), minWords: 2, maxWords: 2, needsServer: true, run: set},
+		{name: "setAcl", usage: "[-s] [-v version] [-R] path acl", options: flags("s v: R"), minWords: 2, maxWords: 2, needsServer: true, run: setACL},
+		{name: "setquota", usage: "-n|-b|-N|-B val path", options: flags("n: b: N: B:"), oneOf: limits, oneRequired: true,
+			minWords: 1, maxWords: 1, needsServer: true, run: setQuota},
+		{name: "stat", usage: "[-w] path", options: flags("w"), minWords: 1, maxWords: 2, watchUsage: "stat [-w] path", needsServer: true, run: stat},
+		{name: "sync", usage: "path", minWords: 1, maxWords: 1, needsServer: true, run: syncPath},
+		{name: "version", strict: true, run: version},
+		{name: "whoami", needsServer: true, run: whoAmI},
 	}
 }
 
@@ -79,7 +99,7 @@ func help(s *shell, _ context.Context, args arguments) error {
 	if name := args.word(0); name != "" {
 		c, ok := find(name)
 		if !ok {
-			return say("Command not found: %s", name)
+			return notFound(name)
 		}
 		s.printf("%s\n", c.help())
 		return nil
@@ -98,6 +118,9 @@ func version(s *shell, _ context.Context, _ arguments) error {
 }
 
 func closeSession(s *shell, _ context.Context, _ arguments) error {
+	if s.closed {
+		return errNotConnected
+	}
 	s.disconnect()
 	s.closed = true
 	return nil
@@ -122,22 +145,24 @@ func history(s *shell, _ context.Context, _ arguments) error {
 	return nil
 }
 
-func redo(s *shell, _ context.Context, args arguments) error {
+func redo(s *shell, ctx context.Context, args arguments) error {
 	i, err := strconv.Atoi(args.word(0))
-	if err != nil || i < 0 || i >= len(s.history)-1 {
-		return say("Command index out of range: %s", args.word(0))
+	if err != nil {
+		return say("Command index %q is no number", args.word(0))
+	}
+	if i < 0 || i >= len(s.history)-1 {
+		return say("Command index out of range")
 	}
 	line := s.history[i]
 	again, err := split(line)
 	if err != nil {
 		return err
 	}
-	// A redo of a redo would end only if it reached another command.
 	if again[0] == "redo" {
-		return say("Command %d is itself a redo", i)
+		return say("No redoing redos")
 	}
 	s.history[len(s.history)-1] = line
-	return s.perform(again)
+	return s.perform(ctx, again)
 }
 
 func printWatches(s *shell, _ context.Context, args arguments) error {
@@ -182,6 +207,10 @@ func versionOption(args arguments) (int32, error) {
 	if !ok {
 		return zk.AnyVersion, nil
 	}
+	return parseVersion(text)
+}
+
+func parseVersion(text string) (int32, error) {
 	v, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
 		return 0, say("The version %q is no number", text)

@@ -4,7 +4,11 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 )
+
+// completionTimeout bounds how long the terminal is silent after Tab.
+const completionTimeout = time.Second
 
 // complete offers what may stand at the end of the line: a command's name, or the path
 // of a znode. It asks the server for one list of children.

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -53,7 +54,8 @@ func nodeBinary(t *testing.T) string {
 
 func runScripts(t *testing.T, cfg apache.Config) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir:  "testdata",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},
 		Setup: func(env *testscript.Env) error {
 			server, err := start(filepath.Join(env.WorkDir, ".server"), cfg)
 			if err != nil {
@@ -65,6 +67,19 @@ func runScripts(t *testing.T, cfg apache.Config) {
 			return nil
 		},
 	})
+}
+
+// status runs a command and expects its exit code: "status 127 cli dance".
+func status(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("%v: exit code %d, want %s", args[1:], code, args[0])
+	}
 }
 
 func start(dir string, cfg apache.Config) (*apache.Server, error) {
@@ -87,59 +102,6 @@ func start(dir string, cfg apache.Config) (*apache.Server, error) {
 	return server, nil
 }
 
-// TestSameAsApache gives the same commands to this shell and to Apache's, at the same
-// server, and compares what they print.
-func TestSameAsApache(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts server processes; run without -short")
-	}
-	if err := apache.Available(); err != nil {
-		t.Skip(err)
-	}
-	server, err := start(t.TempDir(), apache.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Kill()
-	commands := []string{
-		"create /a hello", "create /a", "create /a/b", "create -s /a/s- d", "create -e /a/e 'd d'", "create -s -e /a/se d",
-		"create /a/e/x", "ls /a", "ls -R /a", "ls -s /none", "get /a", "get /a/b", "get /none", "set /a new", "set -v 7 /a x",
-		"get /a", "stat /none", "delete -v 9 /a/b", "delete /a", "delete /a/b", "delete /a/b", "sync /a", "getAcl /a",
-		"setAcl /a world:anyone:cdra", "set /a x", "getAcl /a", "getEphemerals", "getEphemerals /a/e", "getAllChildrenNumber /a",
-		"deleteall /a", "ls /", "get", "ls", "set /a", "whoami",
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	defer cancel()
-	theirs, err := apache.RunCLIScript(ctx, server.ClientAddr, commands...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out strings.Builder // both streams, as Apache's come
-	if code := cli.Run([]string{"-server", server.ClientAddr}, "", cli.Streams{
-		In: strings.NewReader(strings.Join(commands, "\n")), Out: &out, Err: &out}); code != 1 {
-		t.Errorf("exit code %d after failures, want 1", code)
-	}
-	_, answers, found := strings.Cut(theirs, "path:null\n") // behind the welcome
-	if !found {
-		t.Fatalf("Apache's shell printed %q", theirs)
-	}
-	answers, _, _ = strings.Cut(answers, "\nWATCHER::\n\nWatchedEvent state:Closed") // its farewell
-	if ours, theirs := quiet(out.String()), quiet(answers); ours != theirs {
-		t.Errorf("this shell printed:\n%s\nApache's printed:\n%s", ours, theirs)
-	}
-}
-
-// quiet leaves out Apache's logs.
-func quiet(output string) string {
-	var kept []string
-	for line := range strings.Lines(output) {
-		if !strings.HasPrefix(line, "[main") && !strings.HasPrefix(line, "\tat ") && !strings.HasPrefix(line, "EndOfStream") {
-			kept = append(kept, line)
-		}
-	}
-	return strings.Join(kept, "")
-}
-
 // TestEventsInOrder connects to another server than the shell was started for, and
 // expects each event in front of what the next command prints, many times over.
 func TestEventsInOrder(t *testing.T) {
@@ -153,14 +115,13 @@ func TestEventsInOrder(t *testing.T) {
 	defer server.Kill()
 	var commands, want, out, complaints strings.Builder
 	fmt.Fprintf(&commands, "connect %s\ncreate /a 0\n", server.ClientAddr)
-	want.WriteString("Created /a\n")
 	for i := range 300 {
 		fmt.Fprintf(&commands, "get -w /a\nset /a %d\nversion\n", i+1)
 		fmt.Fprintf(&want, "%d\n\nWATCHER::\n\nWatchedEvent state:SyncConnected type:NodeDataChanged path:/a\nZooKeeper CLI version: 1\n", i)
 	}
 	code := cli.Run([]string{"-server", "localhost:1"}, "1", cli.Streams{
 		In: strings.NewReader(commands.String()), Out: &out, Err: &complaints})
-	if code != 0 || complaints.Len() > 0 {
+	if code != 0 || complaints.String() != "Created /a\n" {
 		t.Fatalf("exit code %d: %s", code, complaints.String())
 	}
 	if out.String() != want.String() {

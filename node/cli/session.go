@@ -2,27 +2,59 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"zoolab/zk"
 )
 
-// connectTimeout is how long a person waits to learn that no server answers.
-const connectTimeout = 10 * time.Second
+const (
+	// connectTimeout is how long somebody waits at most to learn that no server answers.
+	connectTimeout = 10 * time.Second
+	// closeTimeout bounds the wait for a server's farewell.
+	closeTimeout = 2 * time.Second
+)
 
-// connect opens the session unless there is one that lives.
+// stateNames are the states of a session as Java's client names them in its events.
+var stateNames = map[zk.State]string{
+	zk.StateConnected: "SyncConnected", zk.StateConnectedReadOnly: "ConnectedReadOnly",
+	zk.StateDisconnected: "Disconnected", zk.StateExpired: "Expired", zk.StateClosed: "Closed",
+	zk.StateAuthFailed: "AuthFailed", zk.StateSaslAuthenticated: "SaslAuthenticated",
+}
+
+// promptNames are the states as zkCli.sh's prompt has them.
+var promptNames = map[zk.State]string{
+	zk.StateConnecting: "CONNECTING", zk.StateDisconnected: "CONNECTING",
+	zk.StateConnected: "CONNECTED", zk.StateConnectedReadOnly: "CONNECTEDREADONLY",
+	zk.StateExpired: "CLOSED", zk.StateClosed: "CLOSED", zk.StateAuthFailed: "AUTH_FAILED",
+}
+
+// connect opens the session unless there is one that lives, and waits for a connection.
+// A session that has ended is followed by a new one.
 func (s *shell) connect(ctx context.Context) error {
 	if s.closed {
 		return errNotConnected
 	}
-	if s.client != nil && s.client.State() != zk.StateExpired {
+	limit := s.timeout
+	if !s.patient {
+		limit = min(limit, connectTimeout)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if s.client != nil && s.client.Err() == nil {
+		if err := s.client.WaitForConnection(ctx); err != nil {
+			return fmt.Errorf("no connection to %s: %w", s.server, err)
+		}
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	client, err := zk.Connect(ctx, s.server, zk.WithSessionTimeout(s.timeout), zk.WithSessionEvents(s.sessionEvent))
+	options := append([]zk.Option{
+		zk.WithSessionTimeout(s.timeout),
+		zk.WithSessionEvents(s.sessionEvent),
+		zk.WithWatchEvents(s.watchEvent),
+		// A command waits for a connection here; if that breaks, it is told so at once.
+		zk.WithFailFast(),
+	}, s.options...)
+	client, err := zk.Connect(ctx, s.server, options...)
 	if err != nil {
 		return err
 	}
@@ -42,100 +74,9 @@ func (s *shell) disconnect() {
 	s.client = nil
 }
 
-// sessionEvent tells a person what happens to the session.
+// sessionEvent prints what happens to the session.
 func (s *shell) sessionEvent(event zk.SessionEvent) {
-	state := map[zk.State]string{
-		zk.StateConnected: "SyncConnected", zk.StateDisconnected: "Disconnected", zk.StateExpired: "Expired",
-	}[event.State]
-	if s.interactive && state != "" {
-		s.printEvent(state, "None", "null")
+	if name, ok := stateNames[event.State]; ok && s.greets {
+		s.printEvent(name, eventNames[zk.EventNone], "null")
 	}
-}
-
-func (s *shell) printEvent(state, kind, path string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.printWatches {
-		fmt.Fprintf(s.streams.Out, "\nWATCHER::\n\nWatchedEvent state:%s type:%s path:%s\n", state, kind, path)
-	}
-}
-
-// watch prints the event when it comes.
-func (s *shell) watch(events <-chan zk.Event) {
-	w := &watch{events: events, printed: make(chan struct{})}
-	s.mu.Lock()
-	s.watches = append(s.watches, w)
-	s.mu.Unlock()
-	go func() {
-		defer close(w.printed)
-		if event, ok := <-events; ok {
-			s.printWatch(event)
-		}
-	}()
-}
-
-func (s *shell) printWatch(event zk.Event) {
-	kind, ok := map[zk.EventType]string{
-		zk.EventCreated: "NodeCreated", zk.EventDeleted: "NodeDeleted",
-		zk.EventDataChanged: "NodeDataChanged", zk.EventChildrenChanged: "NodeChildrenChanged",
-	}[event.Type]
-	if ok {
-		s.printEvent("SyncConnected", kind, event.Path)
-	}
-}
-
-// drain makes sure that what has fired is printed, so that a script's output has the
-// event in front of what the next command prints.
-func (s *shell) drain() {
-	s.mu.Lock()
-	watches := s.watches
-	s.watches = nil
-	s.mu.Unlock()
-	for _, w := range watches {
-		select {
-		case event, ok := <-w.events:
-			if ok {
-				s.printWatch(event)
-			}
-			<-w.printed
-		default:
-			s.mu.Lock()
-			s.watches = append(s.watches, w)
-			s.mu.Unlock()
-		}
-	}
-}
-
-// message is an error that is a sentence for people, with the words of zkCli.sh where
-// it has some.
-type message string
-
-func (m message) Error() string { return string(m) }
-
-func say(format string, args ...any) error { return message(fmt.Sprintf(format, args...)) }
-
-// words puts an error as zkCli.sh does.
-func words(err error) string {
-	var op *zk.OpError
-	if !errors.As(err, &op) {
-		return err.Error()
-	}
-	for _, known := range [...]struct {
-		cause error
-		text  string
-	}{
-		{zk.ErrNoNode, "Node does not exist: "},
-		{zk.ErrNodeExists, "Node already exists: "},
-		{zk.ErrNotEmpty, "Node not empty: "},
-		{zk.ErrNoChildrenForEphemerals, "Ephemerals cannot have children: "},
-		{zk.ErrBadVersion, "version No is not valid : "},
-		{zk.ErrNoAuth, "Insufficient permission : "},
-		{zk.ErrInvalidACL, "Acl is not valid : "},
-		{zk.ErrQuotaExceeded, "Quota has exceeded : "},
-	} {
-		if errors.Is(err, known.cause) {
-			return known.text + op.Path
-		}
-	}
-	return err.Error()
 }

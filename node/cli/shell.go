@@ -7,32 +7,27 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"os/signal"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/peterh/liner"
-
 	"zoolab/zk"
 )
 
-const (
-	historyFile  = ".zoolab_history"
-	maxLineBytes = 1 << 20
-	// closeTimeout bounds the wait for a server's farewell.
-	closeTimeout = 2 * time.Second
-	// completionTimeout bounds how long the terminal is silent after Tab.
-	completionTimeout = time.Second
-)
+// maxLineBytes bounds a line of a script.
+const maxLineBytes = 1 << 20
 
 // shell is the state that commands share.
 type shell struct {
-	version     string
-	streams     Streams
-	server      string // connect string
-	timeout     time.Duration
-	interactive bool
+	version  string
+	streams  Streams
+	server   string // connect string
+	timeout  time.Duration
+	patient  bool // wait for the first connection as long as timeout says
+	greets   bool // print the welcome and what happens to the session, as zkCli.sh does
+	coloured bool // mark complaints on the screen
+	options  []zk.Option
 
 	client  *zk.Client // nil while not connected
 	closed  bool       // by the command "close": nothing connects until "connect"
@@ -40,176 +35,143 @@ type shell struct {
 
 	mu           sync.Mutex // guards what follows, and whole messages on the streams
 	printWatches bool
-	watches      []*watch
-}
-
-// watch is one that was set and not yet printed.
-type watch struct {
-	events  <-chan zk.Event
-	printed chan struct{} // closed when its event needs no more attention
 }
 
 // errQuit ends the shell.
 var errQuit = errors.New("quit")
 
-// errNotConnected follows the command "close".
+// errNotConnected follows the command "close". zkCli.sh prints it to the output.
 var errNotConnected = say("Not connected")
 
-// script reads lines until the end of the input, and goes on after failures.
-func (s *shell) script() int {
+// once runs one command.
+func (s *shell) once(ctx context.Context, words []string) int {
+	s.history = []string{strings.Join(words, " ")}
+	s.greet()
+	err := s.perform(ctx, words)
+	s.complain(err)
+	return exitCode(err)
+}
+
+// script reads lines until the end of the input or of ctx. It goes on after failures
+// and ends, as zkCli.sh does, with the exit code of the last command.
+func (s *shell) script(ctx context.Context) int {
+	lines := make(chan string)
+	failed := make(chan error, 1)
+	go func() {
+		defer close(lines)
+		scanner := bufio.NewScanner(s.streams.In)
+		scanner.Buffer(nil, maxLineBytes)
+		for scanner.Scan() {
+			select {
+			case lines <- scanner.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+		failed <- scanner.Err()
+	}()
+	s.greet()
+	s.welcome()
 	code := 0
-	lines := bufio.NewScanner(s.streams.In)
-	lines.Buffer(nil, maxLineBytes)
-	for lines.Scan() {
-		err := s.line(lines.Text())
-		if errors.Is(err, errQuit) {
-			return code
-		}
-		if err != nil {
-			s.complain(err)
-			code = 1
-		}
-	}
-	if err := lines.Err(); err != nil {
-		s.complain(fmt.Errorf("read commands: %w", err))
-		return 1
-	}
-	return code
-}
-
-// interact is the shell at a terminal.
-func (s *shell) interact() int {
-	s.interactive = true
-	fmt.Fprintf(s.streams.Out, "Connecting to %s\n", s.server)
-	if err := s.attempt(s.connect); err != nil {
-		s.complain(err)
-	}
-	cooked, err := liner.TerminalMode()
-	if err != nil {
-		s.complain(err)
-		return 1
-	}
-	editor := liner.NewLiner()
-	defer editor.Close()
-	raw, err := liner.TerminalMode()
-	if err != nil {
-		s.complain(err)
-		return 1
-	}
-	editor.SetCtrlCAborts(true)
-	editor.SetTabCompletionStyle(liner.TabPrints)
-	editor.SetCompleter(s.complete)
-	readHistory(editor)
-	defer writeHistory(editor)
 	for {
-		text, err := editor.Prompt(s.prompt())
-		if errors.Is(err, liner.ErrPromptAborted) {
-			continue
-		}
-		if err != nil { // the end of the input
-			return 0
-		}
-		if strings.TrimSpace(text) != "" {
-			editor.AppendHistory(text)
-		}
-		// Outside of the prompt Ctrl-C must be a signal again, to stop a command.
-		_ = cooked.ApplyMode()
-		err = s.line(text)
-		_ = raw.ApplyMode()
-		if errors.Is(err, errQuit) {
-			return 0
-		}
-		if err != nil {
+		select {
+		case <-ctx.Done():
+			return exitInterrupted
+		case line, more := <-lines:
+			if !more {
+				if err := <-failed; err != nil {
+					s.complain(fmt.Errorf("read commands: %w", err))
+					return exitFailed
+				}
+				return code
+			}
+			err := s.line(ctx, line)
+			if errors.Is(err, errQuit) {
+				return code
+			}
 			s.complain(err)
+			if strings.TrimSpace(line) != "" {
+				code = exitCode(err)
+			}
 		}
 	}
 }
 
-func (s *shell) prompt() string {
-	state := "CLOSED"
-	if s.client != nil {
-		state = strings.ToUpper(s.client.State().String())
+// greet says what is connected to.
+func (s *shell) greet() {
+	if s.greets {
+		s.printf("Connecting to %s\n", s.server)
 	}
-	return fmt.Sprintf("[zk: %s(%s) %d] ", s.server, state, len(s.history))
 }
 
-func historyPath() (string, error) {
-	home, err := os.UserHomeDir()
-	return filepath.Join(home, historyFile), err
-}
-
-// readHistory loads the lines of earlier shells; without them it starts empty.
-func readHistory(editor *liner.State) {
-	path, err := historyPath()
-	if err != nil {
-		return
+// welcome says that commands may follow.
+func (s *shell) welcome() {
+	if s.greets {
+		s.printf("Welcome to ZooKeeper!\n")
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return
-	}
-	defer file.Close()
-	_, _ = editor.ReadHistory(file)
-}
-
-// writeHistory keeps the lines, readable only for their user: they may hold passwords.
-func writeHistory(editor *liner.State) {
-	path, err := historyPath()
-	if err != nil {
-		return
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return
-	}
-	defer file.Close()
-	_, _ = editor.WriteHistory(file)
 }
 
 // line carries out one line of input.
-func (s *shell) line(text string) error {
+func (s *shell) line(ctx context.Context, text string) error {
+	if strings.TrimSpace(text) == "" {
+		return nil
+	}
+	s.history = append(s.history, text)
 	words, err := split(text)
-	if err != nil || len(words) == 0 {
+	if err != nil {
 		return err
 	}
-	s.history = append(s.history, strings.TrimSpace(text))
-	return s.perform(words)
+	return s.perform(ctx, words)
 }
 
-// perform carries out one command and prints the watches that it fired.
-func (s *shell) perform(words []string) error {
+// perform carries out one command.
+func (s *shell) perform(ctx context.Context, words []string) error {
 	command, ok := find(words[0])
 	if !ok {
-		return say("Command not found: %s; help lists the commands", words[0])
+		return notFound(words[0])
 	}
 	args, err := command.parse(words[1:])
 	if err != nil {
 		return err
 	}
-	err = s.attempt(func(ctx context.Context) error {
-		if command.needsServer {
-			if err := s.connect(ctx); err != nil {
-				return err
-			}
+	if command.watchUsage != "" && len(args.words) > 1 {
+		s.notef("'%s path [watch]' has been deprecated. Please use '%s' instead.", command.name, command.watchUsage)
+		args.options["w"] = ""
+	}
+	if ignored := command.ignored(args); len(ignored) > 0 {
+		s.notef("Ignored: %s; usage: %s", strings.Join(ignored, " "), command.help())
+	}
+	if command.needsServer {
+		if err := s.connect(ctx); err != nil {
+			return err
 		}
-		return command.run(s, ctx, args)
-	})
-	s.drain()
-	return err
+	}
+	return command.run(s, ctx, args)
 }
 
-// attempt gives a function its time.
-func (s *shell) attempt(f func(ctx context.Context) error) error {
-	ctx, cancel := s.interruptible()
-	defer cancel()
-	return f(ctx)
+// untilInterrupt gives a context that ends with Ctrl-C.
+func untilInterrupt() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt)
 }
 
-// complain prints why something failed.
+// complain prints why something failed, if err says that it did.
 func (s *shell) complain(err error) {
+	switch {
+	case err == nil || errors.Is(err, errQuit):
+	case errors.Is(err, errNotConnected):
+		s.printf("%v\n", err)
+	case s.coloured:
+		s.notef("\x1b[31m%s\x1b[0m", words(err))
+	default:
+		s.notef("%s", words(err))
+	}
+}
+
+// notef prints a line to the error stream.
+func (s *shell) notef(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fmt.Fprintln(s.streams.Err, words(err))
+	fmt.Fprintf(s.streams.Err, format+"\n", args...)
 }
 
 func (s *shell) printf(format string, args ...any) {
