@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"zoolab/internal/apache"
+	"zoolab/internal/servers"
 	"zoolab/zk"
 	"zoolab/zk/jute"
 )
@@ -33,9 +34,9 @@ func none(t *testing.T, events <-chan zk.Event) {
 }
 
 func TestKindsOfZnodes(t *testing.T) {
-	onApache(t, func(t *testing.T, server *apache.Server) {
-		ctx := deadline(t)
-		c := connect(t, server.ClientAddr)
+	servers.Apache(t, func(t *testing.T, server *apache.Server) {
+		ctx := servers.Deadline(t)
+		c := servers.Connect(t, server.ClientAddr)
 		container, err := c.Create(ctx, "/c", []byte("x"), zk.Container)
 		if err != nil || container.Path != "/c" || container.Stat.EphemeralOwner != 0 {
 			t.Fatalf("Create of a container = %+v, %v", container, err)
@@ -104,9 +105,9 @@ func TestBadKinds(t *testing.T) {
 }
 
 func TestMultiRead(t *testing.T) {
-	onApache(t, func(t *testing.T, server *apache.Server) {
-		ctx := deadline(t)
-		c := connect(t, server.ClientAddr)
+	servers.Apache(t, func(t *testing.T, server *apache.Server) {
+		ctx := servers.Deadline(t)
+		c := servers.Connect(t, server.ClientAddr)
 		if _, err := c.Multi(ctx, zk.CreateOp("/r", []byte("x"), zk.Persistent), zk.CreateOp("/r/a", nil, zk.Persistent)); err != nil {
 			t.Fatal(err)
 		}
@@ -123,9 +124,9 @@ func TestMultiRead(t *testing.T) {
 }
 
 func TestIdentities(t *testing.T) {
-	onApache(t, func(t *testing.T, server *apache.Server) {
-		ctx := deadline(t)
-		c := connect(t, server.ClientAddr)
+	servers.Apache(t, func(t *testing.T, server *apache.Server) {
+		ctx := servers.Deadline(t)
+		c := servers.Connect(t, server.ClientAddr)
 		if err := c.AddAuth(ctx, "digest", []byte("bob:builder")); err != nil {
 			t.Fatal(err)
 		}
@@ -137,9 +138,9 @@ func TestIdentities(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	onApache(t, func(t *testing.T, server *apache.Server) {
-		ctx := deadline(t)
-		c := connect(t, server.ClientAddr+"/chroot")
+	servers.Apache(t, func(t *testing.T, server *apache.Server) {
+		ctx := servers.Deadline(t)
+		c := servers.Connect(t, server.ClientAddr+"/chroot")
 		if _, err := c.GetConfig(ctx); err != nil {
 			t.Errorf("GetConfig = %v", err)
 		}
@@ -153,13 +154,13 @@ func TestConfig(t *testing.T) {
 
 // TestPersistentWatches sees every change of a znode and of a tree.
 func TestPersistentWatches(t *testing.T) {
-	onApache(t, func(t *testing.T, server *apache.Server) {
-		ctx := deadline(t)
-		root := connect(t, server.ClientAddr)
+	servers.Apache(t, func(t *testing.T, server *apache.Server) {
+		ctx := servers.Deadline(t)
+		root := servers.Connect(t, server.ClientAddr)
 		if _, err := root.Create(ctx, "/app", nil, zk.Persistent); err != nil {
 			t.Fatal(err)
 		}
-		c := connect(t, server.ClientAddr+"/app")
+		c := servers.Connect(t, server.ClientAddr+"/app")
 		node, tree := make(chan zk.Event, 100), make(chan zk.Event, 100)
 		if _, err := c.AddWatch(ctx, "/p", zk.WatchPersistent, node); err != nil {
 			t.Fatal(err)
@@ -207,9 +208,9 @@ func TestPersistentWatches(t *testing.T) {
 
 // TestRemoveWatches ends one channel's watch, then all of a type, and asks the server.
 func TestRemoveWatches(t *testing.T) {
-	onApache(t, func(t *testing.T, server *apache.Server) {
-		ctx := deadline(t)
-		c := connect(t, server.ClientAddr)
+	servers.Apache(t, func(t *testing.T, server *apache.Server) {
+		ctx := servers.Deadline(t)
+		c := servers.Connect(t, server.ClientAddr)
 		if _, err := c.Create(ctx, "/w", nil, zk.Persistent); err != nil {
 			t.Fatal(err)
 		}
@@ -280,8 +281,8 @@ func TestRemoveWatches(t *testing.T) {
 // TestWatchEvents expects each event once, however many watches see it, and in front of
 // the answer that is as new.
 func TestWatchEvents(t *testing.T) {
-	onApache(t, func(t *testing.T, server *apache.Server) {
-		ctx := deadline(t)
+	servers.Apache(t, func(t *testing.T, server *apache.Server) {
+		ctx := servers.Deadline(t)
 		var mu sync.Mutex
 		var seen []string
 		expect := func(want ...string) {
@@ -293,7 +294,7 @@ func TestWatchEvents(t *testing.T) {
 			}
 			seen = nil
 		}
-		c := connect(t, server.ClientAddr, zk.WithWatchEvents(func(event zk.Event) {
+		c := servers.Connect(t, server.ClientAddr, zk.WithWatchEvents(func(event zk.Event) {
 			mu.Lock()
 			defer mu.Unlock()
 			seen = append(seen, fmt.Sprintf("%d %s", event.Type, event.Path))

@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"zoolab/internal/apache"
+	"zoolab/internal/servers"
 	"zoolab/zk"
 )
 
 func TestOperations(t *testing.T) {
-	onServers(t, func(t *testing.T, server *apache.Server) {
-		ctx := deadline(t)
-		c := connect(t, server.ClientAddr)
+	servers.Each(t, func(t *testing.T, server *apache.Server) {
+		ctx := servers.Deadline(t)
+		c := servers.Connect(t, server.ClientAddr)
 		created, err := c.Create(ctx, "/a", []byte("one"), zk.Persistent)
 		if err != nil || created.Path != "/a" || created.Zxid != created.Stat.Czxid || created.Zxid == 0 {
 			t.Fatalf("Create = %+v, %v", created, err)
@@ -84,9 +85,9 @@ func TestOperations(t *testing.T) {
 }
 
 func TestACL(t *testing.T) {
-	onServers(t, func(t *testing.T, server *apache.Server) {
-		ctx := deadline(t)
-		c := connect(t, server.ClientAddr)
+	servers.Each(t, func(t *testing.T, server *apache.Server) {
+		ctx := servers.Deadline(t)
+		c := servers.Connect(t, server.ClientAddr)
 		secret := zk.DigestACL(zk.PermAll, "bob", "builder")
 		if _, err := c.Create(ctx, "/secret", []byte("x"), zk.Persistent, secret...); err != nil {
 			t.Fatal(err)
@@ -111,7 +112,7 @@ func TestACL(t *testing.T) {
 		if _, err := c.Set(ctx, "/secret", nil, zk.AnyVersion); !errors.Is(err, zk.ErrNoAuth) {
 			t.Fatalf("Set of a read-only znode = %v", err)
 		}
-		auth := connect(t, server.ClientAddr, zk.WithAuth("digest", []byte("eve:1")))
+		auth := servers.Connect(t, server.ClientAddr, zk.WithAuth("digest", []byte("eve:1")))
 		if _, err := auth.Create(ctx, "/eve", nil, zk.Persistent, zk.AuthACL(zk.PermAll)...); err != nil {
 			t.Fatal(err)
 		}
@@ -132,9 +133,9 @@ func TestACL(t *testing.T) {
 }
 
 func TestMulti(t *testing.T) {
-	onServers(t, func(t *testing.T, server *apache.Server) {
-		ctx := deadline(t)
-		c := connect(t, server.ClientAddr)
+	servers.Each(t, func(t *testing.T, server *apache.Server) {
+		ctx := servers.Deadline(t)
+		c := servers.Connect(t, server.ClientAddr)
 		done, err := c.Multi(ctx,
 			zk.CreateOp("/m", []byte("a"), zk.Persistent),
 			zk.CreateOp("/m/s", nil, zk.PersistentSequential),
@@ -161,13 +162,13 @@ func TestMulti(t *testing.T) {
 }
 
 func TestChroot(t *testing.T) {
-	onServers(t, func(t *testing.T, server *apache.Server) {
-		ctx := deadline(t)
-		root := connect(t, server.ClientAddr)
+	servers.Each(t, func(t *testing.T, server *apache.Server) {
+		ctx := servers.Deadline(t)
+		root := servers.Connect(t, server.ClientAddr)
 		if _, err := root.Create(ctx, "/app", []byte("top"), zk.Persistent); err != nil {
 			t.Fatal(err)
 		}
-		c := connect(t, server.ClientAddr+"/app")
+		c := servers.Connect(t, server.ClientAddr+"/app")
 		if got, err := c.Get(ctx, "/"); err != nil || string(got.Data) != "top" {
 			t.Fatalf("Get / = %+v, %v", got, err)
 		}
@@ -200,9 +201,9 @@ func TestChroot(t *testing.T) {
 
 // TestWatches fires each kind, and expects the event to be there before newer data is.
 func TestWatches(t *testing.T) {
-	onServers(t, func(t *testing.T, server *apache.Server) {
-		ctx := deadline(t)
-		c, other := connect(t, server.ClientAddr), connect(t, server.ClientAddr)
+	servers.Each(t, func(t *testing.T, server *apache.Server) {
+		ctx := servers.Deadline(t)
+		c, other := servers.Connect(t, server.ClientAddr), servers.Connect(t, server.ClientAddr)
 		if _, err := other.Create(ctx, "/w", nil, zk.Persistent); err != nil {
 			t.Fatal(err)
 		}
@@ -271,11 +272,11 @@ func TestWatches(t *testing.T) {
 // TestRestart kills the server: calls wait for its return, the session lives on, and
 // watches fire for what another session changed meanwhile.
 func TestRestart(t *testing.T) {
-	onOwnServers(t, func(t *testing.T, server *apache.Server) {
-		ctx := deadline(t)
+	servers.EachOwn(t, func(t *testing.T, server *apache.Server) {
+		ctx := servers.Deadline(t)
 		var mu sync.Mutex
 		var states []zk.State
-		c := connect(t, server.ClientAddr, zk.WithSessionEvents(func(e zk.SessionEvent) {
+		c := servers.Connect(t, server.ClientAddr, zk.WithSessionEvents(func(e zk.SessionEvent) {
 			mu.Lock()
 			defer mu.Unlock()
 			states = append(states, e.State)
@@ -305,14 +306,14 @@ func TestRestart(t *testing.T) {
 		if err := server.Restart(); err != nil {
 			t.Fatal(err)
 		}
-		ready(t, server)
+		servers.Ready(t, server)
 		if got, err := c.Get(ctx, "/r"); err != nil || got.Stat.EphemeralOwner != session.ID {
 			t.Fatalf("Get after the restart = %+v, %v", got, err)
 		}
 		if now := c.Session(); now.ID != session.ID || !bytes.Equal(now.Password, session.Password) {
 			t.Fatalf("the session was %+v and is %+v", session, now)
 		}
-		other := connect(t, server.ClientAddr)
+		other := servers.Connect(t, server.ClientAddr)
 		for _, i := range []int{0, 299} {
 			if _, err := other.Create(ctx, fmt.Sprintf("%s%d", prefix, i), nil, zk.Ephemeral); err != nil {
 				t.Fatal(err)
@@ -331,9 +332,9 @@ func TestRestart(t *testing.T) {
 
 // TestSessions attaches to a session, closes it, and finds it gone.
 func TestSessions(t *testing.T) {
-	onServers(t, func(t *testing.T, server *apache.Server) {
-		ctx := deadline(t)
-		first := connect(t, server.ClientAddr)
+	servers.Each(t, func(t *testing.T, server *apache.Server) {
+		ctx := servers.Deadline(t)
+		first := servers.Connect(t, server.ClientAddr)
 		if _, err := first.Create(ctx, "/e", nil, zk.Ephemeral); err != nil {
 			t.Fatal(err)
 		}
@@ -341,7 +342,7 @@ func TestSessions(t *testing.T) {
 		if _, err := first.Get(ctx, "/e"); !errors.Is(err, zk.ErrClosed) || !zk.Definite(err) {
 			t.Fatalf("Get of a detached client = %v", err)
 		}
-		second := connect(t, server.ClientAddr, zk.WithSession(session))
+		second := servers.Connect(t, server.ClientAddr, zk.WithSession(session))
 		got, err := second.Get(ctx, "/e")
 		if err != nil || got.Stat.EphemeralOwner != session.ID || second.Session().ID != session.ID {
 			t.Fatalf("Get = %+v, %v", got, err)
@@ -355,7 +356,7 @@ func TestSessions(t *testing.T) {
 		if _, err := zk.Connect(ctx, server.ClientAddr, zk.WithSession(session)); !errors.Is(err, zk.ErrSessionExpired) {
 			t.Fatalf("Connect to a closed session = %v", err)
 		}
-		other := connect(t, server.ClientAddr)
+		other := servers.Connect(t, server.ClientAddr)
 		if e, err := other.Exists(ctx, "/e"); err != nil || e.Exists {
 			t.Fatalf("the ephemeral of a closed session: %+v, %v", e, err)
 		}
@@ -364,9 +365,9 @@ func TestSessions(t *testing.T) {
 
 // TestManyCallers shares a session and expects every answer at its caller.
 func TestManyCallers(t *testing.T) {
-	onServers(t, func(t *testing.T, server *apache.Server) {
-		ctx := deadline(t)
-		c := connect(t, server.ClientAddr, zk.WithMaxPending(16))
+	servers.Each(t, func(t *testing.T, server *apache.Server) {
+		ctx := servers.Deadline(t)
+		c := servers.Connect(t, server.ClientAddr, zk.WithMaxPending(16))
 		var wg sync.WaitGroup
 		for i := range 32 {
 			wg.Go(func() {

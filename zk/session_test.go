@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"zoolab/internal/apache"
+	"zoolab/internal/servers"
 	"zoolab/zk"
 	"zoolab/zk/jute"
 	"zoolab/zk/sasl"
@@ -362,7 +363,7 @@ func (p *peer) saslServer(password string) {
 
 // TestSASLWithApache authenticates with the original.
 func TestSASLWithApache(t *testing.T) {
-	cfg := config(t, "apache")
+	cfg := servers.Config(t, "apache")
 	dir := t.TempDir()
 	jaas := filepath.Join(dir, "jaas.conf")
 	text := "Server { org.apache.zookeeper.server.auth.DigestLoginModule required user_alice=\"secret\"; };\n"
@@ -371,14 +372,14 @@ func TestSASLWithApache(t *testing.T) {
 	}
 	cfg.JavaFlags = []string{"-Djava.security.auth.login.config=" + jaas,
 		"-Dzookeeper.authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider"}
-	server := start(t, dir, cfg)
-	ctx := deadline(t)
-	alice := connect(t, server.ClientAddr, zk.WithSASL("alice", "secret"))
+	server := servers.Start(t, dir, cfg)
+	ctx := servers.Deadline(t)
+	alice := servers.Connect(t, server.ClientAddr, zk.WithSASL("alice", "secret"))
 	mine := []zk.ACL{{Perms: zk.PermAll, ID: jute.ID{Scheme: "sasl", ID: "alice"}}}
 	if _, err := alice.Create(ctx, "/mine", []byte("x"), zk.Persistent, mine...); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := connect(t, server.ClientAddr).Get(ctx, "/mine"); !errors.Is(err, zk.ErrNoAuth) {
+	if _, err := servers.Connect(t, server.ClientAddr).Get(ctx, "/mine"); !errors.Is(err, zk.ErrNoAuth) {
 		t.Errorf("Get of another's znode = %v", err)
 	}
 	if _, err := alice.Get(ctx, "/mine"); err != nil {
@@ -393,25 +394,25 @@ func TestSASLWithApache(t *testing.T) {
 // TestReadOnlyWithApache takes the quorum away from an ensemble and gives it back. The
 // client is one that the ensemble does not know yet: the original refuses others.
 func TestReadOnlyWithApache(t *testing.T) {
-	cfg := config(t, "apache")
+	cfg := servers.Config(t, "apache")
 	cfg.JavaFlags = []string{"-Dreadonlymode.enabled=true"}
 	// Its read-only servers grant local sessions only.
 	cfg.Extra = map[string]string{"localSessionsEnabled": "true"}
 	cfg.TickTimeMs = 200
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
-	servers, err := apache.StartEnsemble(ctx, t.TempDir(), cfg, cfg)
+	members, err := apache.StartEnsemble(ctx, t.TempDir(), cfg, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer apache.StopAll(servers)
-	if _, err := connect(t, servers[0].ClientAddr).Create(ctx, "/r", []byte("x"), zk.Persistent); err != nil {
+	defer apache.StopAll(members)
+	if _, err := servers.Connect(t, members[0].ClientAddr).Create(ctx, "/r", []byte("x"), zk.Persistent); err != nil {
 		t.Fatal(err)
 	}
-	if err := servers[1].Kill(); err != nil {
+	if err := members[1].Kill(); err != nil {
 		t.Fatal(err)
 	}
-	c, err := zk.Connect(ctx, servers[0].ClientAddr+","+servers[1].ClientAddr, zk.WithReadOnly())
+	c, err := zk.Connect(ctx, members[0].ClientAddr+","+members[1].ClientAddr, zk.WithReadOnly())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -425,7 +426,7 @@ func TestReadOnlyWithApache(t *testing.T) {
 	if _, err := c.Set(ctx, "/r", nil, zk.AnyVersion); !errors.Is(err, zk.ErrNotReadOnly) || !zk.Definite(err) {
 		t.Errorf("Set = %v", err)
 	}
-	if err := servers[1].Restart(); err != nil {
+	if err := members[1].Restart(); err != nil {
 		t.Fatal(err)
 	}
 	awaitState(ctx, t, c, zk.StateConnected)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"zoolab/internal/apache"
+	"zoolab/internal/servers"
 	"zoolab/zk"
 )
 
@@ -22,14 +23,14 @@ func TestOutcomesAreTrue(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	member := apache.Config{Command: []string{nodeBinary(t), "serve"}, TickTimeMs: 200}
-	servers, err := apache.StartEnsemble(ctx, t.TempDir(), member, member, member)
+	member := apache.Config{Command: servers.Config(t, "node").Command, TickTimeMs: 200}
+	members, err := apache.StartEnsemble(ctx, t.TempDir(), member, member, member)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer apache.StopAll(servers)
+	defer apache.StopAll(members)
 	var addresses []string
-	for _, s := range servers {
+	for _, s := range members {
 		addresses = append(addresses, s.ClientAddr)
 	}
 	ensemble := strings.Join(addresses, ",")
@@ -38,7 +39,7 @@ func TestOutcomesAreTrue(t *testing.T) {
 	running.Store(true)
 	var wg sync.WaitGroup
 	for i := range 4 {
-		c := connect(t, ensemble, zk.WithSessionTimeout(4*time.Second), zk.WithConnectTimeout(500*time.Millisecond))
+		c := servers.Connect(t, ensemble, zk.WithSessionTimeout(4*time.Second), zk.WithConnectTimeout(500*time.Millisecond))
 		for j := range 4 {
 			wg.Go(func() {
 				for n := 0; running.Load(); n++ {
@@ -49,7 +50,7 @@ func TestOutcomesAreTrue(t *testing.T) {
 			})
 		}
 	}
-	for _, s := range servers {
+	for _, s := range members {
 		time.Sleep(300 * time.Millisecond)
 		if err := s.Kill(); err != nil {
 			t.Error(err)
@@ -58,11 +59,11 @@ func TestOutcomesAreTrue(t *testing.T) {
 		if err := s.Restart(); err != nil {
 			t.Error(err)
 		}
-		ready(t, s)
+		servers.Ready(t, s)
 	}
 	running.Store(false)
 	wg.Wait()
-	log.check(ctx, t, connect(t, ensemble))
+	log.check(ctx, t, servers.Connect(t, ensemble))
 }
 
 // outcomes are what callers were told about their creates.

@@ -1,0 +1,188 @@
+// Package servers runs tests of clients against this repository's server and against
+// Apache's: one process of each kind for all tests of a package, which TestMain ends.
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"zoolab/internal/apache"
+	"zoolab/zk"
+)
+
+// Each runs a test against both servers, which have no znodes when it begins.
+func Each(t *testing.T, test func(t *testing.T, server *apache.Server)) {
+	t.Run("node", func(t *testing.T) { test(t, emptied(t, shared(t, "node"))) })
+	Apache(t, test)
+}
+
+// Apache is Each for Apache's server alone.
+func Apache(t *testing.T, test func(t *testing.T, server *apache.Server)) {
+	t.Run("apache", func(t *testing.T) { test(t, emptied(t, shared(t, "apache"))) })
+}
+
+// EachOwn is Each for tests that end their server.
+func EachOwn(t *testing.T, test func(t *testing.T, server *apache.Server)) {
+	for _, kind := range []string{"node", "apache"} {
+		t.Run(kind, func(t *testing.T) { test(t, Start(t, t.TempDir(), Config(t, kind))) })
+	}
+}
+
+// Config describes a server of the kind "node" or "apache"; it skips the test where
+// there is none, and in short tests.
+func Config(t *testing.T, kind string) apache.Config {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts server processes; run without -short")
+	}
+	if kind == "node" {
+		binary, err := buildNode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return apache.Config{Command: []string{binary, "serve"}}
+	}
+	if err := apache.Available(); err != nil {
+		t.Skip(err)
+	}
+	return apache.Config{}
+}
+
+// Start runs one standalone server until the test ends.
+func Start(t *testing.T, dir string, cfg apache.Config) *apache.Server {
+	t.Helper()
+	server := launch(t, dir, cfg)
+	t.Cleanup(func() { _ = server.Kill() })
+	Ready(t, server)
+	return server
+}
+
+// Ready waits until the server serves.
+func Ready(t *testing.T, server *apache.Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := server.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Connect opens a session that the test's end closes.
+func Connect(t *testing.T, connectString string, opts ...zk.Option) *zk.Client {
+	t.Helper()
+	c, err := zk.Connect(Deadline(t), connectString, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = c.Close(ctx)
+	})
+	return c
+}
+
+// Deadline bounds what one test waits for.
+func Deadline(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Main runs a package's tests and ends the servers that they share.
+func Main(m *testing.M) {
+	code := m.Run()
+	for _, server := range sharedServers {
+		_ = server.Kill()
+		os.RemoveAll(server.Dir)
+	}
+	if nodeDir != "" {
+		os.RemoveAll(nodeDir)
+	}
+	os.Exit(code)
+}
+
+// nodeDir holds the built server; it is empty if no test needed one.
+var nodeDir string
+
+var buildNode = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "test-node")
+	if err != nil {
+		return "", err
+	}
+	nodeDir = dir
+	binary := filepath.Join(dir, "node")
+	out, err := exec.Command("go", "build", "-o", binary, "zoolab/node").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build zoolab/node: %w\n%s", err, out)
+	}
+	return binary, nil
+})
+
+// sharedServers are the servers that Main ends, by kind.
+var sharedServers = map[string]*apache.Server{}
+
+func shared(t *testing.T, kind string) *apache.Server {
+	t.Helper()
+	cfg := Config(t, kind)
+	if sharedServers[kind] == nil {
+		dir, err := os.MkdirTemp("", "test-"+kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sharedServers[kind] = launch(t, dir, cfg)
+	}
+	Ready(t, sharedServers[kind])
+	return sharedServers[kind]
+}
+
+func launch(t *testing.T, dir string, cfg apache.Config) *apache.Server {
+	t.Helper()
+	ports, err := apache.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.ClientPort = ports[0]
+	cfg.TickTimeMs = 200
+	if cfg.Extra == nil {
+		cfg.Extra = map[string]string{}
+	}
+	cfg.Extra["maxSessionTimeout"] = "20000"
+	server, err := apache.Start(dir, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
+// emptied removes all znodes.
+func emptied(t *testing.T, server *apache.Server) *apache.Server {
+	t.Helper()
+	removeBelow(Deadline(t), t, Connect(t, server.ClientAddr), "/")
+	return server
+}
+
+func removeBelow(ctx context.Context, t *testing.T, c *zk.Client, path string) {
+	children, err := c.Children(ctx, path)
+	if err != nil && !errors.Is(err, zk.ErrNoNode) && !errors.Is(err, zk.ErrNoAuth) {
+		t.Fatal(err) // what can't be listed has no children here and can be deleted
+	}
+	for _, name := range children.Children {
+		child := strings.TrimSuffix(path, "/") + "/" + name
+		if child == "/zookeeper" {
+			continue
+		}
+		removeBelow(ctx, t, c, child)
+		if _, err := c.Delete(ctx, child, zk.AnyVersion); err != nil && !errors.Is(err, zk.ErrNoNode) {
+			t.Fatal(err)
+		}
+	}
+}
