@@ -57,7 +57,10 @@ func (g *generator) acl() []jute.ACL {
 
 // part draws an operation that may stand in a multi.
 func (g *generator) part() (jute.OpCode, jute.Record) {
-	switch g.r.Intn(10) {
+	switch g.r.Intn(11) {
+	case 10:
+		mode := jute.ModeTTL + jute.CreateFlags(g.r.Intn(2))
+		return jute.OpCreateTTL, &jute.CreateTTLRequest{Path: g.path(), Data: g.data(), ACL: g.acl(), Flags: mode, TtlMs: int64(g.r.Intn(2000))}
 	case 0, 1, 2:
 		return jute.OpCreate, &jute.CreateRequest{Path: g.path(), Data: g.data(), ACL: g.acl(), Flags: jute.CreateFlags(g.r.Intn(4))}
 	case 3:
@@ -112,7 +115,8 @@ func TestRandomOutstanding(t *testing.T) {
 func randomOutstanding(t *testing.T, seed int64) {
 	g := &generator{r: rand.New(rand.NewSource(seed))}
 	ahead, direct := tree.New(), tree.New()
-	aheadPrep, directPrep := New(ahead, Options{}), New(direct, Options{})
+	options := Options{ExtendedTypes: true, MaxNeverUsedMs: 500}
+	aheadPrep, directPrep := New(ahead, options), New(direct, options)
 	sessions := []int64{1, 2, 3, 4}
 	var waiting []jute.LoggedTxn
 	apply := func(n int) {
@@ -131,6 +135,9 @@ func randomOutstanding(t *testing.T, seed int64) {
 	succeeded := 0
 	for zxid := int64(1); zxid <= 1500; zxid++ {
 		req := g.request(sessions)
+		if g.r.Intn(10) == 0 {
+			req = Request{Op: jute.OpDeleteContainer, Body: []byte(g.path())}
+		}
 		txn := aheadPrep.Prepare(req, zxid, zxid*10)
 		want := directPrep.Prepare(req, zxid, zxid*10)
 		if got, want := jute.Marshal(&txn), jute.Marshal(&want); !bytes.Equal(got, want) {
