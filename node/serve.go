@@ -25,12 +25,17 @@ func serve(args []string) int {
 		return 2
 	}
 	m, err := member.Open(cfg, log)
+	var wrong *config.Error
+	if errors.As(err, &wrong) {
+		fmt.Fprintln(os.Stderr, wrong)
+		return 2
+	}
 	if err != nil {
 		log.Error("can't start", "err", err)
 		return 1
 	}
 	go tuneCollector()
-	log.Info("listening for clients", "address", m.Addr())
+	log.Info("listening for clients", "address", m.Addr(), "secureAddress", m.SecureAddr())
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := m.Run(ctx); err != nil {

@@ -64,7 +64,7 @@ func (v *View) gauges() []gauge {
 	put("local_sessions", 0)
 	put("uptime", v.elapsedMs())
 	put("max_latency", int64(math.Ceil(most)))
-	put("outstanding_tls_handshake", 0)
+	put("outstanding_tls_handshake", v.Clients.Stats().Handshakes())
 	ofLeader("learners", status.Learners)
 	put("min_client_response_size", leastBytes)
 	put("non_mtls_local_conn_count", 0)

@@ -5,6 +5,7 @@ import (
 
 	"zoolab/node/auth"
 	"zoolab/node/quorum"
+	"zoolab/zk/tlsconf"
 )
 
 // Config is a validated configuration. Fields have Apache's meaning and default
@@ -26,7 +27,7 @@ type Config struct {
 	// lone server with one server.N line too, but not used.
 	Membership Membership
 	// Properties has the settings without a field below: known ones whose
-	// meaning belongs to one package (ssl.*, authProvider.*, metricsProvider.*),
+	// meaning belongs to one package (authProvider.*, metricsProvider.*),
 	// and unknown ones. Keys carry the prefix "zookeeper.".
 	Properties map[string]string
 
@@ -49,6 +50,8 @@ type Config struct {
 	DigestEnabled        bool     // digest.enabled: compare tree digests with other members
 	EnforceQuota         bool     // enforceQuota
 	FourLetterWords      []string // 4lw.commands.whitelist, sorted; ask FourLetterAllowed
+
+	places map[string]place // where each setting was given, for Wrong
 }
 
 // Containers says how the leader looks for containers and TTL znodes to delete.
@@ -80,6 +83,11 @@ type Clients struct {
 	LocalSessionsUpgrading      bool
 	PortUnification             bool // client.portUnification: TLS and plain on one port
 	RequestThrottleDropStale    bool // request_throttle_drop_stale
+	// TLS is what ssl.* says, for SecureAddr and with PortUnification for Addr.
+	TLS tlsconf.Settings
+	// MaxHandshakes bounds the TLS handshakes under way; <= 0 for no bound
+	// (netty.server.outstandingHandshake.limit).
+	MaxHandshakes int
 }
 
 // Ensemble has what concerns the other members.
@@ -110,6 +118,9 @@ type Ensemble struct {
 	SASL                          bool // quorum.auth.enableSasl
 	SASLServerRequired            bool // quorum.auth.serverRequireSasl
 	SASLLearnerRequired           bool // quorum.auth.learnerRequireSasl
+
+	// TLS is what ssl.quorum.* says.
+	TLS tlsconf.Settings
 }
 
 // Storage has what concerns the disk.
@@ -169,7 +180,8 @@ func defaults() *Config {
 			ListenBacklog: -1, MaxPerAddress: 60, GlobalOutstandingLimit: 1000,
 			RequestThrottleStallMs: 100, RequestThrottleDropStale: true,
 			ConnectionThrottleFillMs: 1, ConnectionThrottleFillCount: 1,
-			SessionlessTimeoutMs: 10_000,
+			SessionlessTimeoutMs: 10_000, MaxHandshakes: 1000,
+			TLS: tlsconf.Settings{Prefix: clientTLSPrefix},
 		},
 		Auth: Auth{DigestEnabled: true, DigestAlgorithm: auth.DefaultDigest, JAASSection: "Server"},
 		Ensemble: Ensemble{
@@ -178,7 +190,7 @@ func defaults() *Config {
 			CnxTimeoutMs: 5000, QuorumCnxnTimeoutMs: -1,
 			ElectionPortBindRetries: 3, MinNotificationMs: 200, MaxNotificationMs: 60_000,
 			MaxTimeToWaitForEpochMs: -1, MultiAddressReachabilityCheck: true,
-			MultiAddressReachabilityMs: 1000,
+			MultiAddressReachabilityMs: 1000, TLS: tlsconf.Settings{Prefix: quorumTLSPrefix},
 		},
 		Storage: Storage{
 			SnapCount: 100_000, CommitLogCount: minCommitLogCount, SnapshotSizeFactor: 0.33,

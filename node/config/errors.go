@@ -24,6 +24,39 @@ func (e *Error) Error() string {
 	return text
 }
 
+// Wrong is the Error of a setting that turns out to be unusable when the server starts, at
+// the line where it was given.
+func (c *Config) Wrong(key, problem, fix string) *Error {
+	canonical, _ := canonicalKey(key)
+	at, given := c.places[canonical]
+	if !given {
+		at = place{file: c.File, key: key}
+	}
+	if at.file == "" {
+		at.file = "default configuration"
+	}
+	return &Error{File: at.file, Line: at.line, Key: at.key, Problem: problem, Fix: fix}
+}
+
+// ClientAddrKey names the setting that the address of a client port comes from.
+func (c *Config) ClientAddrKey(secure bool) string {
+	keys := []string{"clientPortAddress", "clientPort"}
+	if secure {
+		keys = []string{"secureClientPortAddress", "secureClientPort"}
+	}
+	for _, key := range keys {
+		if _, given := c.places[key]; given {
+			return key
+		}
+	}
+	for _, server := range c.Membership.Servers {
+		if server.ID == c.MyID || !c.Distributed {
+			return fmt.Sprintf("server.%d", server.ID)
+		}
+	}
+	return keys[1]
+}
+
 // Errors are all faults that were found, in order of file and line. Use
 // errors.As with a *Error to reach the first.
 type Errors []*Error

@@ -46,6 +46,7 @@ func Parse(file, content string, options Options) (*Config, []Warning, error) {
 	p.checkMembership()
 	p.findMyID()
 	p.setClientAddrs()
+	p.checkTLS()
 	p.setRole()
 	p.checkAuth()
 	sortByPlace(p.errs, func(e *Error) (string, int) { return e.File, e.Line })
@@ -53,6 +54,7 @@ func Parse(file, content string, options Options) (*Config, []Warning, error) {
 	if len(p.errs) > 0 {
 		return nil, p.warnings, p.errs
 	}
+	p.places = p.lines
 	return &p.Config, p.warnings, nil
 }
 

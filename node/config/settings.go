@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"zoolab/zk/tlsconf"
 )
 
 // draft is a Config in the making: settings that mean something only together
@@ -28,7 +30,9 @@ type setting struct {
 }
 
 // settings are all keys with a field, without the prefix "zookeeper.".
-var settings = slices.Concat(clientSettings, authSettings, ensembleSettings, storageSettings, adminSettings)
+var settings = slices.Concat(clientSettings, authSettings, ensembleSettings, storageSettings, adminSettings,
+	tlsSettings(clientTLSPrefix, func(d *draft) *tlsconf.Settings { return &d.Clients.TLS }),
+	tlsSettings(quorumTLSPrefix, func(d *draft) *tlsconf.Settings { return &d.Ensemble.TLS }))
 
 var clientSettings = []setting{
 	{key: "clientPort", set: integer(func(d *draft) *int { return &d.clientPort }, portRange, "2181")},
@@ -58,6 +62,9 @@ var clientSettings = []setting{
 	{key: "nio.sessionlessCnxnTimeout", set: propertyInteger(func(d *draft) *int { return &d.Clients.SessionlessTimeoutMs }, positive, "10000 (milliseconds)")},
 	{key: "clientTcpKeepAlive", set: boolean(func(d *draft) *bool { return &d.Clients.KeepAlive })},
 	{key: "client.portUnification", set: boolean(func(d *draft) *bool { return &d.Clients.PortUnification })},
+	{key: "client.certReload", set: setCertReload},
+	{key: "netty.server.outstandingHandshake.limit", aliases: []string{"outstandingHandshake.limit"},
+		set: propertyInteger(func(d *draft) *int { return &d.Clients.MaxHandshakes }, anyInt, "1000")},
 	{key: "jute.maxbuffer", set: propertyInteger(func(d *draft) *int { return &d.JuteMaxBufferBytes }, positive, "0xfffff (bytes)")},
 	{key: "jute.maxbuffer.extrasize", set: propertyInteger(func(d *draft) *int { return &d.JuteExtraSizeBytes }, notNegative, "0xfffff (bytes)")},
 	{key: "znode.container.checkIntervalMs", set: propertyInteger(func(d *draft) *int { return &d.Containers.CheckIntervalMs }, positive, "60000 (milliseconds)")},
@@ -158,7 +165,7 @@ var settingsByName = func() map[string]*setting {
 var knownPrefixes = []string{
 	"admin.", "audit.", "authProvider.", "client.", "DigestAuthenticationProvider.", "enforce.auth.",
 	"jvm.pause.", "kerberos.", "metricsProvider.", "quorum.auth.", "sasl.", "SASLAuthenticationProvider.",
-	"security.", "server.", "ssl.", "superUser.", "X509AuthenticationProvider.",
+	"security.", "server.", "superUser.", "X509AuthenticationProvider.",
 }
 
 // idle are keys of Apache's that tune what this server does differently. They
@@ -179,12 +186,12 @@ var idle = []string{
 	"learner.asyncSending", "learner.closeSocketAsync", "maxGetChildrenResponseCacheSize",
 	"maxInProcessingDeadWatchers", "maxResponseCacheSize", "messageTracker.BufferSize",
 	"messageTracker.Enabled", "netty.advancedFlowControl.enabled",
-	"netty.server.earlyDropSecureConnectionHandshakes", "netty.server.outstandingHandshake.limit",
+	"netty.server.earlyDropSecureConnectionHandshakes",
 	"nio.directBufferBytes", "nio.numSelectorThreads", "nio.numWorkerThreads", "nio.shutdownTimeout",
 	"observer.election.DelayMs", "observer.reconnectDelayMs", "observerMaster.sizeLimit",
-	"outstandingHandshake.limit", "pathStats.enabled", "quorum.cnxn.threads.size",
+	"pathStats.enabled", "quorum.cnxn.threads.size",
 	"request_stale_connection_check", "request_stale_latency_check", "request_throttler.shutdownTimeout",
-	"requestStaleConnectionCheck", "requestStaleLatencyCheck", "serverCnxnFactory",
+	"requestStaleConnectionCheck", "requestStaleLatencyCheck", "serverCnxnFactory", "ssl.quorum.sslProvider", "ssl.sslProvider",
 	"throttledOpWaitTime", "throttled_op_wait_time", "watchManagerName", "watcherCleanIntervalInSeconds",
 	"watcherCleanThreadsNum", "watcherCleanThreshold",
 }

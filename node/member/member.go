@@ -48,6 +48,7 @@ type Member struct {
 	storage *storage.Storage
 	replica *replica.Replica
 	peers   *peer.Transport // nil standalone
+	tls     *server.TLS     // nil where no client port is encrypted
 	clients *server.Server
 	metrics *metrics.Metrics
 	admin   *admin.View
@@ -75,11 +76,14 @@ func open(cfg *config.Config, log *slog.Logger, fs vfs.FS) (_ *Member, err error
 		metrics: metrics.New(runtime.GOMAXPROCS(0)),
 	}
 	m.inbox.init()
+	if m.tls, err = clientTLS(cfg, log); err != nil {
+		return nil, err
+	}
 	if err := checkDirs(cfg); err != nil {
 		return nil, err
 	}
 	if m.unlock, err = lockDirs(cfg.Storage.DataDir, cfg.Storage.DataLogDir); err != nil {
-		return nil, err
+		return nil, wrongDirectory(cfg, err)
 	}
 	defer func() {
 		if err != nil {
@@ -87,7 +91,7 @@ func open(cfg *config.Config, log *slog.Logger, fs vfs.FS) (_ *Member, err error
 		}
 	}()
 	if m.storage, err = m.openStorage(fs); err != nil {
-		return nil, err
+		return nil, wrongDirectory(cfg, err)
 	}
 	defer func() {
 		if err != nil {
@@ -112,15 +116,17 @@ func open(cfg *config.Config, log *slog.Logger, fs vfs.FS) (_ *Member, err error
 // refuseInsecure stops a server whose operator asked for protection that it can't give:
 // to run without it would be worse than not to run.
 func refuseInsecure(cfg *config.Config) error {
-	for setting, wanted := range map[string]bool{
-		"sslQuorum":              cfg.Ensemble.SSLQuorum,
-		"portUnification":        cfg.Ensemble.PortUnification,
-		"quorum.auth.enableSasl": cfg.Ensemble.SASL,
-		"secureClientPort":       cfg.Clients.SecureAddr.Port != 0,
-		"client.portUnification": cfg.Clients.PortUnification,
+	for _, setting := range []struct {
+		key    string
+		wanted bool
+		lacks  string
+	}{
+		{"sslQuorum", cfg.Ensemble.SSLQuorum, "TLS between members"},
+		{"portUnification", cfg.Ensemble.PortUnification, "TLS between members"},
+		{"quorum.auth.enableSasl", cfg.Ensemble.SASL, "SASL between members"},
 	} {
-		if wanted {
-			return fmt.Errorf("%s: %s is set, but this version has neither TLS nor SASL; remove it only if the network is trusted", cfg.File, setting)
+		if setting.wanted {
+			return cfg.Wrong(setting.key, "is set, but this version has no "+setting.lacks, "remove it only if the network is trusted")
 		}
 	}
 	return nil
@@ -206,21 +212,12 @@ func (m *Member) listen() error {
 			return err
 		}
 	}
-	c := m.cfg.Clients
-	m.clients, err = server.Listen(server.Config{
-		Address:                c.Addr.String(),
-		MaxFrameBytes:          m.cfg.JuteMaxBufferBytes,
-		MaxConnsPerIP:          c.MaxPerAddress,
-		MaxConns:               c.MaxTotal,
-		GlobalOutstandingLimit: c.GlobalOutstandingLimit,
-		SessionlessTimeout:     time.Duration(c.SessionlessTimeoutMs) * time.Millisecond,
-		Metrics:                m.metrics,
-	}, server.Hooks{
+	m.clients, err = server.Listen(m.clientConfig(), server.Hooks{
 		Replica: m.replica, Submit: m.post,
 		FourLetterWord: func(word string, rest io.Reader, w io.Writer) bool { return m.admin.Word(word, rest, w) },
 	}, m.log)
 	if err != nil {
-		return err
+		return wrongAddress(m.cfg, err)
 	}
 	m.admin = m.newView()
 	return nil
@@ -255,8 +252,11 @@ func (m *Member) readSnapshot(r *bufio.Reader) (any, error) {
 	return b, nil
 }
 
-// Addr returns the address of the client port.
-func (m *Member) Addr() string { return m.clients.Addr().String() }
+// Addr returns the address of the client port, "" if there is none.
+func (m *Member) Addr() string { return addrText(m.clients.Addr()) }
+
+// SecureAddr returns the address of the client port with TLS, "" if there is none.
+func (m *Member) SecureAddr() string { return addrText(m.clients.SecureAddr()) }
 
 // Run serves until the context ends, then shuts down cleanly and returns nil, or until
 // something fails that a member can't live with.

@@ -25,6 +25,8 @@ type Metrics struct {
 	SessionsExpired         Counter // sessions that this leader expired
 	LogRecords              Counter // transactions given to the disk
 	Revalidations           Counter // sessions that learners asked this leader about
+	HandshakesFailed        Counter // TLS handshakes without success, bad certificates among them
+	HandshakesExceeded      Counter // connections closed because too many TLS handshakes were under way
 
 	LeaderUnavailable   Summary // from losing an established role to leading
 	StartupTxnsLoad     Summary // reading the log at the start
@@ -150,7 +152,7 @@ func (m *Metrics) counters() []entry {
 		count("quit_leading_due_to_disloyal_voter", nil),
 		count("snap_count", &m.Snaps),
 		count("unrecoverable_error_count", nil),
-		count("unsuccessful_handshake", nil),
+		count("unsuccessful_handshake", &m.HandshakesFailed),
 		count("commit_count", &m.Commits),
 		count("stale_sessions_expired", &m.SessionsExpired),
 		count("response_packet_get_children_cache_hits", nil),
@@ -159,7 +161,7 @@ func (m *Metrics) counters() []entry {
 		count("request_commit_queued", nil),
 		count("ensemble_auth_skip", nil),
 		count("skip_learner_request_to_next_processor_count", nil),
-		count("tls_handshake_exceeded", nil),
+		count("tls_handshake_exceeded", &m.HandshakesExceeded),
 		count("revalidate_count", &m.Revalidations),
 	}
 }

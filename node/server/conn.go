@@ -45,7 +45,8 @@ type conn struct {
 	s       *Server
 	net     net.Conn
 	direct  *sock.Writer // for who may not block; used by who has set writing
-	ip      string
+	raw     net.Conn     // what net encrypts, or net itself: closing it never waits
+	secure  bool
 	replica *replica.Conn
 	since   time.Time
 	shard   int // of the server's metrics
@@ -94,6 +95,7 @@ type submitted struct {
 // ConnInfo describes a connection for the cons and stat words.
 type ConnInfo struct {
 	Remote         string
+	Secure         bool // encrypted with TLS
 	Queued         int
 	Received, Sent int64
 	SessionID      int64
@@ -114,7 +116,7 @@ func (c *conn) info() ConnInfo {
 	st := c.stats
 	c.mu.Unlock()
 	return ConnInfo{
-		Remote: c.net.RemoteAddr().String(), Queued: c.replica.Waiting(),
+		Remote: c.net.RemoteAddr().String(), Secure: c.secure, Queued: c.replica.Waiting(),
 		Received: c.received.Load(), Sent: st.sent, SessionID: id, TimeoutMs: timeoutMs,
 		Since: c.since, Expires: time.UnixMilli(c.expiresMs.Load()),
 		LastXid: st.lastXid, LastOp: st.lastOp, LastZxid: st.lastZxid, LastAnswer: st.lastAnswer,
@@ -147,31 +149,68 @@ var (
 )
 
 // serve runs a connection from its first byte to its end.
-func (s *Server) serve(nc net.Conn, ip string) {
-	c := &conn{s: s, net: nc, direct: sock.NewWriter(nc), ip: ip, since: time.Now(), shard: s.shards.deal()}
+func (s *Server) serve(raw net.Conn, ip string, wants encryption) {
+	defer s.leave(ip)
+	s.mu.Lock()
+	closed := s.closed
+	s.opening[raw] = struct{}{}
+	s.mu.Unlock()
+	var c *conn
+	err := net.ErrClosed
+	if !closed {
+		c, err = s.newConn(raw, ip, wants)
+	}
+	s.mu.Lock()
+	delete(s.opening, raw)
+	if err == nil && s.closed {
+		err = net.ErrClosed
+	}
+	if err == nil {
+		s.conns[c] = struct{}{}
+	}
+	s.mu.Unlock()
+	if err != nil {
+		_ = raw.Close()
+		s.notOpened(raw.RemoteAddr().String(), err)
+		return
+	}
+	defer func() {
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	}()
+	c.run()
+}
+
+// newConn opens a connection and knows who the client is as far as the transport can tell.
+func (s *Server) newConn(raw net.Conn, ip string, wants encryption) (*conn, error) {
+	opened, encrypted, ids, err := s.open(raw, wants)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{s: s, net: opened, raw: raw, secure: encrypted, since: time.Now(), shard: s.shards.deal()}
+	if !encrypted {
+		c.direct = sock.NewWriter(raw)
+	}
 	c.turn.L = &c.mu
 	c.stats.reset()
 	c.reads.all = &s.stats.m.ReadPerNamespace
 	c.expiresMs.Store(c.since.Add(s.cfg.SessionlessTimeout).UnixMilli())
-	c.replica = replica.NewConn(c, auth.Address(ip))
-	s.mu.Lock()
-	s.conns[c] = struct{}{}
-	closed := s.closed
-	s.mu.Unlock()
-	defer s.leave(c)
-	if closed {
-		_ = nc.Close()
-		return
-	}
-	_ = nc.SetReadDeadline(time.Now().Add(s.cfg.SessionlessTimeout))
-	br := bufio.NewReaderSize(nc, readBufferBytes)
+	c.replica = replica.NewConn(c, append([]jute.ID{auth.Address(ip)}, ids...)...)
+	return c, nil
+}
+
+// run serves a connection whose peer is known.
+func (c *conn) run() {
+	_ = c.net.SetReadDeadline(time.Now().Add(c.s.cfg.SessionlessTimeout))
+	br := bufio.NewReaderSize(c.net, readBufferBytes)
 	connected, err := c.first(br)
 	if !connected && errors.Is(err, os.ErrDeadlineExceeded) {
-		s.stats.m.Sessionless.Add(1)
+		c.s.stats.m.Sessionless.Add(1)
 	}
 	if connected {
 		err = c.requests(br)
-		s.hooks.Submit(replica.ClientClosed{Conn: c.replica})
+		c.s.hooks.Submit(replica.ClientClosed{Conn: c.replica})
 	}
 	c.end(err)
 }
@@ -210,7 +249,7 @@ func (c *conn) killLocked(reason string) {
 		c.reason = reason
 	}
 	c.release()
-	_ = c.net.Close()
+	_ = c.raw.Close()
 }
 
 // release gives up waiting for outcomes. c.mu is held.
@@ -238,6 +277,7 @@ func (c *conn) first(br *bufio.Reader) (connected bool, err error) {
 		_, _ = br.Discard(len(head))
 		if c.s.hooks.FourLetterWord(word, br, c.net) {
 			c.s.stats.m.PacketsSent.Add(1)
+			_ = c.net.Close() // TLS says goodbye, so that nobody takes the answer for half of one
 			return false, nil
 		}
 		return false, fmt.Errorf("%w: %w: %q is neither a four-letter word nor the length of a connect request", errNoRequest, errFrame, word)
@@ -633,10 +673,21 @@ func (c *conn) written(spare []byte) (b []byte, ok bool) {
 	}
 	c.writing = false
 	if c.closing && !c.dead {
-		_ = c.net.Close() // the reader sees it and reports the end
+		c.hangUp()
 	}
 	if c.out == nil {
 		c.out = spare[:0]
 	}
 	return nil, false
+}
+
+// hangUp closes the connection after all was sent; its reader sees it and reports the end.
+// c.mu is held, and the caller may be the event loop: TLS's goodbye, which may have to
+// wait for the client, is left to a goroutine.
+func (c *conn) hangUp() {
+	if c.secure {
+		c.s.running.Go(func() { _ = c.net.Close() })
+		return
+	}
+	_ = c.net.Close()
 }

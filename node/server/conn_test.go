@@ -278,7 +278,7 @@ func FuzzClientPort(f *testing.F) {
 		}()
 		s.admit("pipe")
 		done := make(chan struct{})
-		go func() { s.serve(server, "pipe"); close(done) }()
+		go func() { s.serve(server, "pipe", plain); close(done) }()
 		select {
 		case <-done:
 		case <-time.After(patience):

@@ -1,7 +1,8 @@
-// Package server is the transport to clients: the client port, its connections and the
+// Package server is the transport to clients: the client ports, their connections and the
 // four-letter words.
 //
-// A connection has one goroutine, which reads requests. Reads are answered right there
+// A TLS handshake runs on its connection's goroutine; behind it plain and encrypted
+// connections are the same to everybody. A connection has one goroutine, which reads requests. Reads are answered right there
 // (replica.Serve); everything else goes to the event loop. Answers collect in the
 // connection's buffer and leave in as few system calls as possible: a pipelining client's
 // when no further request of it is buffered, the event loop's when Flush ends its batch.
@@ -12,7 +13,8 @@
 //
 // Bounds: a frame is at most MaxFrameBytes; a client that does not read its answers is
 // cut off at maxUnsentBytes; reading stops while more than GlobalOutstandingLimit requests
-// of all clients, or maxConnOutstanding of one, wait for their outcome.
+// of all clients, or maxConnOutstanding of one, wait for their outcome; a connection must
+// have shaken hands and asked for a session SessionlessTimeout after each began.
 package server
 
 import (
@@ -29,9 +31,12 @@ import (
 	"zoolab/node/replica"
 )
 
-// Config is what the client port needs to know.
+// Config is what the client ports need to know.
 type Config struct {
-	Address string // host:port
+	Address       string // host:port of plain clients, "" for no such port
+	SecureAddress string // host:port of TLS clients, "" for no such port
+	// TLS is nil where no connection is encrypted.
+	TLS *TLS
 	// MaxFrameBytes bounds a request (jute.maxbuffer).
 	MaxFrameBytes int
 	// MaxConnsPerIP bounds connections from one address, 0 for no bound (maxClientCnxns).
@@ -45,7 +50,7 @@ type Config struct {
 	Metrics *metrics.Metrics
 }
 
-// Hooks are what the client port needs from the member.
+// Hooks are what the client ports need from the member.
 type Hooks struct {
 	Replica *replica.Replica
 	// Submit gives an input to the event loop. It may be called from any goroutine.
@@ -55,57 +60,118 @@ type Hooks struct {
 	FourLetterWord func(word string, rest io.Reader, w io.Writer) bool
 }
 
-// Server is the client port.
+// Server is the client ports.
 type Server struct {
 	cfg      Config
 	hooks    Hooks
 	log      *slog.Logger
-	listener net.Listener
+	ports    []port
 	running  sync.WaitGroup
 	stats    Stats
 	shards   sharder
 	throttle throttle
 
-	mu     sync.Mutex
-	conns  map[*conn]struct{}
-	perIP  map[string]int
-	total  int // sum of perIP
-	closed bool
+	mu      sync.Mutex
+	conns   map[*conn]struct{}
+	opening map[net.Conn]struct{} // not yet known to be plain or encrypted
+	perIP   map[string]int
+	total   int // sum of perIP
+	closed  bool
 
 	unflushedMu sync.Mutex
 	unflushed   []*conn
 	flushing    []*conn // the other of two lists; owned by Flush
 }
 
-// Listen binds the client port. Nobody is accepted before Serve, so that the hooks may
-// use what the member makes from the Server.
-func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Server, error) {
-	l, err := net.Listen("tcp", cfg.Address)
-	if err != nil {
-		return nil, fmt.Errorf("client port: %w", err)
+// port is one of the addresses that clients connect to.
+type port struct {
+	net.Listener
+	wants encryption
+}
+
+// PortError says which port could not be opened.
+type PortError struct {
+	Secure bool // the one of TLS clients
+	Err    error
+}
+
+// Error names the port.
+func (e *PortError) Error() string {
+	if e.Secure {
+		return fmt.Sprintf("secure client port: %v", e.Err)
 	}
+	return fmt.Sprintf("client port: %v", e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *PortError) Unwrap() error { return e.Err }
+
+// Listen binds the client ports. Nobody is accepted before Serve, so that the hooks may
+// use what the member makes from the Server. The error is a *PortError.
+func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Server, error) {
 	s := &Server{
-		cfg: cfg, hooks: hooks, log: log, listener: l,
-		conns: make(map[*conn]struct{}),
-		perIP: make(map[string]int),
-		stats: Stats{m: cfg.Metrics},
+		cfg: cfg, hooks: hooks, log: log,
+		conns:   make(map[*conn]struct{}),
+		opening: make(map[net.Conn]struct{}),
+		perIP:   make(map[string]int),
+		stats:   Stats{m: cfg.Metrics},
+	}
+	wants := plain
+	if cfg.TLS != nil && cfg.TLS.OnPlainPort {
+		wants = either
+	}
+	for _, p := range []struct {
+		address string
+		wants   encryption
+	}{{cfg.Address, wants}, {cfg.SecureAddress, secure}} {
+		if p.address == "" {
+			continue
+		}
+		l, err := net.Listen("tcp", p.address)
+		if err != nil {
+			s.closePorts()
+			return nil, &PortError{Secure: p.wants == secure, Err: err}
+		}
+		s.ports = append(s.ports, port{l, p.wants})
 	}
 	s.throttle.init(int64(cfg.GlobalOutstandingLimit))
 	return s, nil
 }
 
+func (s *Server) closePorts() {
+	for _, p := range s.ports {
+		_ = p.Close()
+	}
+}
+
 // Serve starts accepting clients. It is called once, and not beside Shutdown.
-func (s *Server) Serve() { s.running.Go(s.accept) }
+func (s *Server) Serve() {
+	for _, p := range s.ports {
+		s.running.Go(func() { s.accept(p) })
+	}
+}
 
-// Addr returns the address that the port is bound to.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+// Addr returns the address that the plain port is bound to, nil if there is none.
+func (s *Server) Addr() net.Addr { return s.addr(func(w encryption) bool { return w != secure }) }
 
-// Stats returns the counters of the port.
+// SecureAddr returns the address that the TLS port is bound to, nil if there is none.
+func (s *Server) SecureAddr() net.Addr { return s.addr(func(w encryption) bool { return w == secure }) }
+
+func (s *Server) addr(which func(encryption) bool) net.Addr {
+	for _, p := range s.ports {
+		if which(p.wants) {
+			return p.Addr()
+		}
+	}
+	return nil
+}
+
+// Stats returns the counters of the ports.
 func (s *Server) Stats() *Stats { return &s.stats }
 
-func (s *Server) accept() {
+func (s *Server) accept(p port) {
 	for {
-		c, err := s.listener.Accept()
+		c, err := p.Accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return
@@ -122,7 +188,7 @@ func (s *Server) accept() {
 			_ = c.Close()
 			continue
 		}
-		s.running.Go(func() { s.serve(c, ip) })
+		s.running.Go(func() { s.serve(c, ip, p.wants) })
 	}
 }
 
@@ -144,13 +210,13 @@ func (s *Server) admit(ip string) string {
 	return ""
 }
 
-func (s *Server) leave(c *conn) {
+// leave counts a connection out.
+func (s *Server) leave(ip string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.conns, c)
 	s.total--
-	if s.perIP[c.ip]--; s.perIP[c.ip] == 0 {
-		delete(s.perIP, c.ip)
+	if s.perIP[ip]--; s.perIP[ip] == 0 {
+		delete(s.perIP, ip)
 	}
 }
 
@@ -223,11 +289,14 @@ func (s *Server) NumConnections() int {
 	return len(s.conns)
 }
 
-// Shutdown closes the port and every connection, and waits for their goroutines.
+// Shutdown closes the ports and every connection, and waits for their goroutines.
 func (s *Server) Shutdown() {
-	_ = s.listener.Close()
+	s.closePorts()
 	s.mu.Lock()
 	s.closed = true
+	for c := range s.opening {
+		_ = c.Close()
+	}
 	for c := range s.conns {
 		c.kill("")
 	}

@@ -14,6 +14,8 @@ import (
 type Stats struct {
 	m *metrics.Metrics
 
+	handshakes atomic.Int64 // under way
+
 	answerLastBytes atomic.Int64 // plus one, so that zero means none yet, as are the next two
 	answerMinBytes  atomic.Int64
 	answerMaxBytes  atomic.Int64
@@ -51,6 +53,9 @@ func (s *Stats) observeAnswer(shard, sizeBytes int) {
 	raise(&s.answerMaxBytes, size)
 	lower(&s.answerMinBytes, size)
 }
+
+// Handshakes returns how many TLS handshakes are under way.
+func (s *Stats) Handshakes() int64 { return s.handshakes.Load() }
 
 // AnswerBytes returns the sizes of the last, the smallest and the largest frame to a
 // client, -1 before the first.

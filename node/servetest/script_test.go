@@ -1,8 +1,10 @@
 package servetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,10 +17,14 @@ import (
 
 	"zoolab/internal/apache"
 	"zoolab/zk/jute"
+	"zoolab/zk/tlsconf"
 )
 
+// stores has key stores made by Java's keytool, with the password secret6.
+var stores, _ = filepath.Abs("../../zk/tlsconf/testdata/stores")
+
 // TestScripts runs the command line: each file of testdata is a story of one process.
-// $NODE is the program, $PORT a free port, $ADDR the address with it.
+// $NODE is the program, $PORT a free port, $ADDR the address with it, $STORES the directory of key stores.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -32,6 +38,7 @@ func TestScripts(t *testing.T) {
 				env.Setenv(name, fmt.Sprint(ports[i+1]))
 			}
 			env.Setenv("NODE", nodeBinary)
+			env.Setenv("STORES", stores)
 			env.Setenv("PORT", fmt.Sprint(ports[0]))
 			env.Setenv("ADDR", fmt.Sprintf("127.0.0.1:%d", ports[0]))
 			return nil
@@ -51,6 +58,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"expand": expand, "ready": ready, "fill": fill, "occupy": occupy, "waitword": waitWord, "term": term,
+			"secure": secureWord,
 		},
 	})
 }
@@ -94,6 +102,43 @@ func waitWord(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%s answers %q (%v) to %s", args[0], answer, err, args[1])
 		}
 	}
+}
+
+// secureWord prints the answer to a four-letter word on a TLS port: address, word.
+func secureWord(ts *testscript.TestScript, _ bool, args []string) {
+	store := func(name string) tlsconf.Store {
+		return tlsconf.Store{Path: filepath.Join(stores, name), Password: "secret6"}
+	}
+	client, err := tlsconf.Open(tlsconf.Settings{KeyStore: store("server.jks"), TrustStore: store("trust.p12")}, nil)
+	ts.Check(err)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		answer, err := askSecurely(client, args[0], args[1])
+		if err == nil && strings.Contains(answer, "Mode: ") {
+			_, err = io.WriteString(ts.Stdout(), answer)
+			ts.Check(err)
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s answers %q (%v) to %s", args[0], answer, err, args[1])
+		}
+	}
+}
+
+// askSecurely returns what a TLS port answers to a four-letter word. An answer that does
+// not end as TLS wants it is an error.
+func askSecurely(client *tlsconf.Stores, address, word string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c, err := client.Dial(ctx, "tcp", address)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, word); err != nil {
+		return "", err
+	}
+	answer, err := io.ReadAll(c)
+	return string(answer), err
 }
 
 // occupy listens on an address for as long as the script runs.
