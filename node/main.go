@@ -12,6 +12,8 @@ const usage = `node is a ZooKeeper server.
 
   node serve [zoo.cfg]        run a server; without a file a standalone one on port 2181
                               with its data in ./data
+  node start | start-foreground | stop | restart | print-cmd [zoo.cfg]
+                              zkServer.sh's verbs; see node start -h
   node status [-q] [ADDRESS | zoo.cfg]
                               ask a server for its role (127.0.0.1:2181 without an address);
                               exit code 0 when it serves
@@ -26,10 +28,15 @@ func main() { os.Exit(run(os.Args[1:])) }
 // commands are the subcommands. Each returns the exit code: 0 done, 1 failed, 2 wrong
 // arguments or configuration.
 var commands = map[string]func(args []string) int{
-	"cli":     runCLI,
-	"serve":   serve,
-	"status":  status,
-	"version": version,
+	"cli":              runCLI,
+	"print-cmd":        controlCommand("print-cmd"),
+	"restart":          controlCommand("restart"),
+	"serve":            serve,
+	"start":            controlCommand("start"),
+	"start-foreground": controlCommand("start-foreground"),
+	"status":           status,
+	"stop":             controlCommand("stop"),
+	"version":          version,
 }
 
 func run(args []string) int {

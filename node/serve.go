@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"zoolab/node/config"
+	"zoolab/node/control"
 	"zoolab/node/member"
 )
 
@@ -36,6 +37,9 @@ func serve(args []string) int {
 	}
 	go tuneCollector()
 	log.Info("listening for clients", "address", m.Addr(), "secureAddress", m.SecureAddr())
+	if err := control.Ready(); err != nil {
+		log.Warn("the service manager was not told of the start", "err", err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := m.Run(ctx); err != nil {

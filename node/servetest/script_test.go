@@ -37,6 +37,12 @@ func TestScripts(t *testing.T) {
 			for i, name := range []string{"QUORUM", "ELECTION", "OTHER"} {
 				env.Setenv(name, fmt.Sprint(ports[i+1]))
 			}
+			scripts, err := filepath.Abs("../../scripts")
+			if err != nil {
+				return err
+			}
+			env.Setenv("SCRIPTS", scripts)
+			env.Defer(func() { endDaemon(filepath.Join(env.WorkDir, "data", "zookeeper_server.pid")) })
 			env.Setenv("NODE", nodeBinary)
 			env.Setenv("STORES", stores)
 			env.Setenv("PORT", fmt.Sprint(ports[0]))
@@ -59,6 +65,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"expand": expand, "ready": ready, "fill": fill, "occupy": occupy, "waitword": waitWord, "term": term,
 			"secure": secureWord,
+			"waitfile": waitFile,
 		},
 	})
 }
