@@ -18,8 +18,9 @@ type sweeper struct {
 	running bool
 	nextMs  int64 // when the next sweep begins
 	lastMs  int64 // when deletes were last allowed for
-	// credit is how many deletes are allowed now, in units of one minute's share of a
-	// millisecond: MaxPerMinute of them come with each.
+	// credit is how many deletes are allowed now, times minuteMs: each millisecond adds
+	// MaxPerMinute. What was not used for a tick is lost, so that a leader that stood
+	// still, or found nothing for long, does not delete in a flood.
 	credit int64
 }
 
@@ -38,16 +39,15 @@ func (r *Replica) sweepContainers() {
 	case !s.running:
 		*s = sweeper{sweep: r.Tree().StartSweep(), running: true, nextMs: nowMs + cfg.CheckIntervalMs, credit: minuteMs}
 	default:
-		// What was not used in time is lost: a leader that stood still must not delete in a flood.
-		s.credit += min(nowMs-s.lastMs, r.cfg.Zab.TickMs) * cfg.MaxPerMinute
+		most := max(minuteMs, r.cfg.Zab.TickMs*cfg.MaxPerMinute)
+		s.credit = min(s.credit+(nowMs-s.lastMs)*cfg.MaxPerMinute, most)
 	}
 	s.lastMs = nowMs
-	allowed := s.credit / minuteMs
-	s.credit %= minuteMs
-	if allowed == 0 || r.lead.proposedBytes > r.maxProposedBytes {
+	if s.credit < minuteMs || r.lead.proposedBytes > r.maxProposedBytes {
 		return
 	}
-	for _, path := range r.Tree().Due(&s.sweep, r.cfg.Prep.Disposal(), r.now.WallMs, int(allowed)) {
+	for _, path := range r.Tree().Due(&s.sweep, r.cfg.Prep.Disposal(), r.now.WallMs, int(s.credit/minuteMs)) {
+		s.credit -= minuteMs
 		r.propose(request{op: jute.OpDeleteContainer, body: []byte(path), owner: owner(r.cfg.Zab.SID)})
 	}
 	s.running = !s.sweep.Done()
