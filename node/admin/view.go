@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"zoolab/node/server"
 	"zoolab/node/tree"
 	"zoolab/node/zab"
+	"zoolab/zk/jute"
 )
 
 // Disk is what is asked about the files.
@@ -24,7 +26,7 @@ type Disk interface {
 	SlowSyncs() int64
 }
 
-// View is a running server as its operators see it. All fields but Quorum must be set.
+// View is a running server as its operators see it. All exported fields must be set.
 type View struct {
 	Config  *config.Config
 	Replica *replica.Replica
@@ -36,6 +38,10 @@ type View struct {
 	Started time.Time
 	// Submit gives the event loop an input.
 	Submit func(replica.Input)
+	// Authenticate returns the identity that credentials of a scheme prove.
+	Authenticate func(scheme string, credentials []byte) (id jute.ID, ok bool)
+	// TakeSnapshot takes a snapshot and returns its file and the zxid that it shows.
+	TakeSnapshot func(context.Context) (path string, zxid int64, err error)
 	// ConfigText is the text of zoo.cfg.
 	ConfigText string
 

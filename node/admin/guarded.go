@@ -1,0 +1,152 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"zoolab/node/tree"
+	"zoolab/zk/jute"
+)
+
+// maxBodyBytes bounds the body of a command other than restore.
+const maxBodyBytes = 64 << 10
+
+// stream is a file to send.
+type stream struct {
+	file *os.File
+	size int64
+}
+
+// authorize says why the caller may not run a guarded command: nil if it may. The header
+// Authorization has a scheme and, behind a blank, its credentials ("digest user:password");
+// the scheme ip stands alone.
+func (v *View) authorize(q *http.Request) *answer {
+	header := q.Header.Get("Authorization")
+	if header == "" {
+		a := failed(http.StatusUnauthorized, "Auth info is missing for the command")
+		return &a
+	}
+	who, ok := v.caller(header, q.RemoteAddr)
+	if !ok {
+		a := failed(http.StatusUnauthorized, "Not authenticated")
+		return &a
+	}
+	root, ok := v.Replica.Tree().Lookup("/")
+	for perm := int32(1); ok && perm <= allPerms; perm <<= 1 {
+		ok = v.Config.SkipACL || tree.Allowed(root.ACL, perm, who)
+	}
+	if !ok {
+		a := failed(http.StatusForbidden, "Not authorized")
+		return &a
+	}
+	return nil
+}
+
+func (v *View) caller(header, remote string) (tree.Caller, bool) {
+	scheme, credentials, more := strings.Cut(header, " ")
+	if strings.Contains(credentials, " ") {
+		return tree.Caller{}, false
+	}
+	if scheme == "ip" && !more {
+		host, _, err := net.SplitHostPort(remote)
+		return tree.Caller{IDs: []jute.ID{{Scheme: "ip", ID: host}}}, err == nil
+	}
+	id, ok := v.Authenticate(scheme, []byte(credentials))
+	if !ok || !more {
+		return tree.Caller{}, false
+	}
+	return tree.Caller{IDs: []jute.ID{id}, Super: id.Scheme == "super"}, true
+}
+
+// limiter lets one caller through in each interval.
+type limiter struct {
+	mu   sync.Mutex
+	next time.Time
+}
+
+func (l *limiter) allow(interval time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if now.Before(l.next) {
+		return false
+	}
+	l.next = now.Add(interval)
+	return true
+}
+
+// snapshot takes a snapshot and sends it, unless streaming=false.
+func (v *View) snapshot(q *request) answer {
+	if !v.Config.Admin.SnapshotEnabled {
+		return failed(http.StatusServiceUnavailable, "snapshot is disabled (admin.snapshot.enabled)")
+	}
+	if !q.server.snapshots.allow(q.server.interval) {
+		return failed(http.StatusTooManyRequests, "one snapshot in %v is allowed (admin.rateLimiterIntervalInMS)", q.server.interval)
+	}
+	path, zxid, err := v.TakeSnapshot(q.Context())
+	if err != nil {
+		return failed(http.StatusInternalServerError, "no snapshot was taken: %v", err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return failed(http.StatusInternalServerError, "the snapshot can't be read: %v", err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		_ = file.Close()
+		return failed(http.StatusInternalServerError, "the snapshot can't be read: %v", err)
+	}
+	a := answer{header: http.Header{}}
+	a.header.Set("last_zxid", hex(zxid))
+	a.header.Set("snapshot_size", strconv.FormatInt(info.Size(), 10))
+	if streaming := q.URL.Query()["streaming"]; len(streaming) > 0 && !strings.EqualFold(streaming[0], "true") {
+		_ = file.Close()
+		return a
+	}
+	a.stream = &stream{file: file, size: info.Size()}
+	return a
+}
+
+// restore would replace the data by a snapshot.
+func (v *View) restore(*request) answer {
+	return failed(http.StatusNotImplemented,
+		"restore is not supported: stop the server, put the snapshot into an empty %s and start it again", v.Config.SnapshotDir())
+}
+
+// shed closes a part of the connections, chosen at random. Their sessions live on.
+func (v *View) shed(q *request) answer {
+	percentage, err := percentageOf(http.MaxBytesReader(nil, q.Body, maxBodyBytes))
+	if err != nil {
+		return failed(http.StatusBadRequest, "%v", err)
+	}
+	closed := v.Clients.Shed(func() bool { return rand.IntN(100) < percentage })
+	return done(field{"connections_shed", closed}, field{"percentage_requested", percentage})
+}
+
+func percentageOf(body io.Reader) (int, error) {
+	var given map[string]any
+	if err := json.NewDecoder(body).Decode(&given); errors.Is(err, io.EOF) {
+		return 0, errors.New("Request body is required")
+	} else if err != nil {
+		return 0, fmt.Errorf("Invalid JSON or failed to read request body: %w", err)
+	}
+	value, there := given["percentage"]
+	if !there {
+		return 0, errors.New("Missing required field: percentage")
+	}
+	n, isNumber := value.(float64)
+	if !isNumber || n < 0 || n > 100 {
+		return 0, errors.New("Percentage must be between 0 and 100")
+	}
+	return int(n), nil
+}
