@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -24,6 +25,24 @@ const jarDir = "/usr/share/java"
 // requiredJars are the jars named on the class path. The manifest of
 // zookeeper.jar names the others, by absolute path.
 var requiredJars = []string{"zookeeper.jar", "zookeeper-jute.jar", "slf4j-api.jar", "slf4j-simple.jar"}
+
+// adminJars are needed by the AdminServer beyond those that the manifest names. A server
+// whose AdminServer is off runs without them.
+var adminJars = []string{"servlet-api.jar", "jetty9-util-ajax.jar"}
+
+// AdminAvailable reports whether the AdminServer can be started, too, as Available does.
+func AdminAvailable() error {
+	if err := Available(); err != nil {
+		return err
+	}
+	for _, jar := range append([]string{"jetty9-server.jar", "jackson-databind.jar"}, adminJars...) {
+		if _, err := os.Stat(filepath.Join(jarDir, jar)); err != nil {
+			return fmt.Errorf("%w with its AdminServer: %s is missing; install it with: apt-get install libjetty9-java libservlet-api-java libjackson2-databind-java",
+				ErrUnavailable, jar)
+		}
+	}
+	return nil
+}
 
 // ErrUnavailable says that this machine can't run Apache ZooKeeper. The error
 // that wraps it names what is missing and what to install.
@@ -48,9 +67,9 @@ func Available() error {
 // ClassPath is the Java class path under which the server, the command-line
 // client and any program written against the Java client run.
 func ClassPath() string {
-	paths := make([]string, len(requiredJars))
-	for i, jar := range requiredJars {
-		paths[i] = filepath.Join(jarDir, jar)
+	var paths []string
+	for _, jar := range slices.Concat(requiredJars, adminJars) {
+		paths = append(paths, filepath.Join(jarDir, jar))
 	}
 	return strings.Join(paths, ":")
 }

@@ -78,7 +78,7 @@ var commands = []command{
 	}},
 	{names: []string{"hash"}, run: (*View).digests},
 	{names: []string{"initial_configuration", "icfg"}, run: func(v *View, _ *request) answer {
-		return done(field{"initial_configuration", v.ConfigText})
+		return done(field{"initial_configuration", withoutSecrets(v.ConfigText)})
 	}},
 	{names: []string{"is_read_only", "isro"}, run: func(*View, *request) answer { return done(field{"read_only", false}) }},
 	{names: []string{"last_snapshot", "lsnp"}, run: (*View).lastSnapshot},
@@ -305,7 +305,7 @@ func (v *View) systemProperties(*request) answer {
 	}
 	for key, value := range v.Config.Properties {
 		if secret(key) {
-			value = "(not shown)"
+			value = notShown
 		}
 		all = append(all, field{key, value})
 	}
@@ -320,6 +320,30 @@ func secret(key string) bool {
 	return strings.Contains(key, "passw") || strings.Contains(key, "superdigest")
 }
 
+// withoutSecrets hides the values of such properties in a text like that of zoo.cfg.
+func withoutSecrets(text string) string {
+	var b strings.Builder
+	hidden := false
+	for line := range strings.Lines(text) {
+		// A value that goes on in the next line hides that one, too.
+		goesOn := strings.HasSuffix(strings.TrimRight(line, "\r\n"), `\`)
+		key, _, found := strings.Cut(line, "=")
+		switch {
+		case hidden:
+		case found && secret(key):
+			b.WriteString(key + "=" + notShown + "\n")
+			hidden = true
+		default:
+			b.WriteString(line)
+		}
+		hidden = hidden && goesOn
+	}
+	return b.String()
+}
+
+// notShown stands for a secret.
+const notShown = "(not shown)"
+
 func (v *View) votingView(*request) answer {
 	view := object{}
 	if v.Config.Distributed {
@@ -332,9 +356,12 @@ func (v *View) votingView(*request) answer {
 				quorum = append(quorum, config.HostPort{Host: a.Host, Port: a.QuorumPort}.String())
 				election = append(election, config.HostPort{Host: a.Host, Port: a.ElectionPort}.String())
 			}
-			client := ""
-			if s.Client.Port != 0 {
-				client = s.Client.String()
+			client, address := "", s.Client
+			if s.ID == v.Config.MyID {
+				address = v.Config.Clients.Addr
+			}
+			if address.Port != 0 {
+				client = address.String()
 			}
 			view = append(view, field{strconv.FormatInt(s.ID, 10), object{
 				{"server_addresses", quorum}, {"election_addresses", election},
@@ -377,11 +404,10 @@ func (v *View) zabState(*request) answer {
 	}
 	c := v.Config
 	own, _ := c.Membership.Server(c.MyID)
-	quorum, election := "", ""
-	if len(own.Addrs) > 0 {
-		a := own.Addrs[0]
-		quorum = config.HostPort{Host: a.Host, Port: a.QuorumPort}.String()
-		election = config.HostPort{Host: a.Host, Port: a.ElectionPort}.String()
+	var quorum, election []config.HostPort
+	for _, a := range own.Addrs {
+		quorum = append(quorum, config.HostPort{Host: a.Host, Port: a.QuorumPort})
+		election = append(election, config.HostPort{Host: a.Host, Port: a.ElectionPort})
 	}
 	zxid := v.shownZxid()
 	state := "election"
@@ -391,8 +417,8 @@ func (v *View) zabState(*request) answer {
 	return done(
 		field{"myid", c.MyID},
 		field{"is_leader", v.leads()},
-		field{"quorum_address", quorum},
-		field{"election_address", election},
+		field{"quorum_address", severalAddresses(quorum)},
+		field{"election_address", severalAddresses(election)},
 		field{"client_address", c.Clients.Addr.String()},
 		field{"voting", c.Role == config.Participant},
 		field{"last_zxid", hex(zxid)},
@@ -400,6 +426,27 @@ func (v *View) zabState(*request) answer {
 		field{"zab_counter", zxid & math.MaxUint32},
 		field{"zabstate", state},
 	)
+}
+
+// severalAddresses shows addresses of one port as Apache does. All count as reachable: this
+// server tries them when it connects, not before.
+func severalAddresses(addresses []config.HostPort) object {
+	var all, wildcards, ports, hosts []any
+	for _, a := range addresses {
+		all = append(all, a.String())
+		wildcards = append(wildcards, config.HostPort{Host: "0.0.0.0", Port: a.Port}.String())
+		ports = append(ports, a.Port)
+		hosts = append(hosts, a.Host)
+	}
+	var one any
+	if len(all) > 0 {
+		one = all[0]
+	}
+	return object{
+		{"empty", len(all) == 0}, {"all_addresses", all}, {"all_reachable_addresses", all}, {"one", one},
+		{"reachable_address", one}, {"wildcard_addresses", wildcards}, {"all_ports", ports}, {"all_host_strings", hosts},
+		{"all_reachable_addresses_or_all", all}, {"reachable_or_one", one},
+	}
 }
 
 // digestVersion is that of the digests in the log.

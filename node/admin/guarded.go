@@ -3,7 +3,6 @@ package admin
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -43,7 +42,7 @@ func (v *View) authorize(q *http.Request) *answer {
 	}
 	root, ok := v.Replica.Tree().Lookup("/")
 	for perm := int32(1); ok && perm <= allPerms; perm <<= 1 {
-		ok = v.Config.SkipACL || tree.Allowed(root.ACL, perm, who)
+		ok = v.Config.Auth.SkipACL || tree.Allowed(root.ACL, perm, who)
 	}
 	if !ok {
 		a := failed(http.StatusForbidden, "Not authorized")
@@ -57,15 +56,23 @@ func (v *View) caller(header, remote string) (tree.Caller, bool) {
 	if strings.Contains(credentials, " ") {
 		return tree.Caller{}, false
 	}
-	if scheme == "ip" && !more {
-		host, _, err := net.SplitHostPort(remote)
-		return tree.Caller{IDs: []jute.ID{{Scheme: "ip", ID: host}}}, err == nil
-	}
-	id, ok := v.Authenticate(scheme, []byte(credentials))
-	if !ok || !more {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
 		return tree.Caller{}, false
 	}
-	return tree.Caller{IDs: []jute.ID{id}, Super: id.Scheme == "super"}, true
+	have := []jute.ID{{Scheme: "ip", ID: host}}
+	var proof []byte
+	if more {
+		proof = []byte(credentials)
+	}
+	ids, ok := v.Authenticate(scheme, proof, have)
+	if !ok {
+		return tree.Caller{}, false
+	}
+	if scheme == "ip" {
+		ids = have
+	}
+	return tree.Caller{IDs: ids}, len(ids) > 0
 }
 
 // limiter lets one caller through in each interval.
@@ -125,28 +132,29 @@ func (v *View) restore(*request) answer {
 
 // shed closes a part of the connections, chosen at random. Their sessions live on.
 func (v *View) shed(q *request) answer {
-	percentage, err := percentageOf(http.MaxBytesReader(nil, q.Body, maxBodyBytes))
-	if err != nil {
-		return failed(http.StatusBadRequest, "%v", err)
+	percentage, problem := percentageOf(http.MaxBytesReader(nil, q.Body, maxBodyBytes))
+	if problem != "" {
+		return failed(http.StatusBadRequest, "%s", problem)
 	}
 	closed := v.Clients.Shed(func() bool { return rand.IntN(100) < percentage })
 	return done(field{"connections_shed", closed}, field{"percentage_requested", percentage})
 }
 
-func percentageOf(body io.Reader) (int, error) {
+// percentageOf reads {"percentage": N}, or says what is wrong in Apache's words.
+func percentageOf(body io.Reader) (percentage int, problem string) {
 	var given map[string]any
 	if err := json.NewDecoder(body).Decode(&given); errors.Is(err, io.EOF) {
-		return 0, errors.New("Request body is required")
+		return 0, "Request body is required"
 	} else if err != nil {
-		return 0, fmt.Errorf("Invalid JSON or failed to read request body: %w", err)
+		return 0, "Invalid JSON or failed to read request body: " + err.Error()
 	}
 	value, there := given["percentage"]
 	if !there {
-		return 0, errors.New("Missing required field: percentage")
+		return 0, "Missing required field: percentage"
 	}
 	n, isNumber := value.(float64)
 	if !isNumber || n < 0 || n > 100 {
-		return 0, errors.New("Percentage must be between 0 and 100")
+		return 0, "Percentage must be between 0 and 100"
 	}
-	return int(n), nil
+	return int(n), ""
 }

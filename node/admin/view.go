@@ -38,8 +38,9 @@ type View struct {
 	Started time.Time
 	// Submit gives the event loop an input.
 	Submit func(replica.Input)
-	// Authenticate returns the identity that credentials of a scheme prove.
-	Authenticate func(scheme string, credentials []byte) (id jute.ID, ok bool)
+	// Authenticate returns the identities that credentials of a scheme prove; have are
+	// those that the connection proves by itself.
+	Authenticate func(scheme string, credentials []byte, have []jute.ID) (ids []jute.ID, ok bool)
 	// TakeSnapshot takes a snapshot and returns its file and the zxid that it shows.
 	TakeSnapshot func(context.Context) (path string, zxid int64, err error)
 	// ConfigText is the text of zoo.cfg.

@@ -148,16 +148,24 @@ type Storage struct {
 
 // Admin has what concerns the HTTP commands and the metrics exporter.
 type Admin struct {
-	Enabled            bool   // admin.enableServer
-	Addr               string // admin.serverAddress
-	Port               int    // admin.serverPort
-	IdleTimeoutMs      int    // admin.idleTimeout
-	CommandURL         string // admin.commandURL
-	MetricsClassName   string // metricsProvider.className
-	MetricsHost        string // metricsProvider.httpHost
-	MetricsPort        int    // metricsProvider.httpPort
-	MetricsJVMInfo     bool   // metricsProvider.exportJvmInfo
-	PrometheusExporter bool   // the class name is that of Apache's Prometheus exporter
+	Enabled         bool   // admin.enableServer
+	Addr            string // admin.serverAddress
+	Port            int    // admin.serverPort
+	IdleTimeoutMs   int    // admin.idleTimeout
+	CommandURL      string // admin.commandURL
+	HTTPS           bool   // admin.forceHttps
+	PortUnification bool   // admin.portUnification: TLS and plain on one port
+	NeedClientAuth  bool   // admin.needClientAuth: TLS clients must show a certificate
+	SnapshotEnabled bool   // admin.snapshot.enabled
+	RestoreEnabled  bool   // admin.restore.enabled
+	// RateLimiterIntervalMs is how long the guarded commands must wait for each other
+	// (admin.rateLimiterIntervalInMS).
+	RateLimiterIntervalMs int
+	MetricsClassName      string // metricsProvider.className
+	MetricsHost           string // metricsProvider.httpHost
+	MetricsPort           int    // metricsProvider.httpPort
+	MetricsJVMInfo        bool   // metricsProvider.exportJvmInfo
+	PrometheusExporter    bool   // the class name is that of Apache's Prometheus exporter
 }
 
 // Default is the configuration of a lone server without a zoo.cfg: data in
@@ -201,7 +209,8 @@ func defaults() *Config {
 		},
 		Admin: Admin{
 			Enabled: true, Addr: "0.0.0.0", Port: 8080, IdleTimeoutMs: 30_000,
-			CommandURL: "/commands", MetricsHost: "0.0.0.0", MetricsPort: 7000,
+			CommandURL: "/commands", SnapshotEnabled: true, RestoreEnabled: true,
+			RateLimiterIntervalMs: 300_000, MetricsHost: "0.0.0.0", MetricsPort: 7000,
 			MetricsJVMInfo: true,
 		},
 		Containers: Containers{CheckIntervalMs: 60_000, MaxPerMinute: 10_000},

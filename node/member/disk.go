@@ -9,7 +9,6 @@ import (
 
 	"zoolab/node/replica"
 	"zoolab/node/storage"
-	"zoolab/node/tree"
 	"zoolab/node/zab"
 )
 
@@ -156,7 +155,7 @@ func (d *disk) other(e replica.Effect) (seq uint64, err error) {
 		d.m.log.Info("installing the leader's snapshot", "zxid", hex(e.Zxid))
 		return e.Seq, s.InstallSnapshot(e.View)
 	case replica.TakeSnapshot:
-		return 0, d.takeSnapshot(e.View)
+		return 0, d.takeSnapshot(e)
 	case zab.ReadHistory:
 		limit, err := s.SyncLimitBytes(d.m.cfg.Storage.SnapshotSizeFactor)
 		if err != nil {
@@ -192,15 +191,21 @@ func (d *disk) explain(err error) error {
 
 // takeSnapshot writes a snapshot beside the running log. One at a time: if the last one
 // is still being written the disk is slower than the load, and a second would not help.
-func (d *disk) takeSnapshot(view *tree.View) error {
+func (d *disk) takeSnapshot(e replica.TakeSnapshot) error {
+	view, done := e.View, e.Done
+	if done == nil {
+		done = func(string, int64, error) {}
+	}
 	if !d.saving.CompareAndSwap(false, true) {
 		view.Close()
 		d.m.log.Warn("skipped a snapshot: the one before is still being written")
+		done("", 0, errors.New("another snapshot is being written"))
 		return nil
 	}
 	job, err := d.m.storage.NewSnapshot(view)
 	if err != nil {
 		view.Close()
+		done("", 0, err)
 		return err
 	}
 	d.snapshots.Go(func() {
@@ -208,6 +213,7 @@ func (d *disk) takeSnapshot(view *tree.View) error {
 		defer view.Close()
 		began := time.Now()
 		path, err := job.Write()
+		defer func() { done(path, view.Zxid(), err) }()
 		switch {
 		case errors.Is(err, storage.ErrSuperseded):
 			d.m.log.Info("gave a snapshot up, since the leader replaced what it holds")

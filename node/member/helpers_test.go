@@ -140,7 +140,7 @@ func load(t testing.TB, dir, text string) *config.Config {
 
 // standalone configures a server alone; extra are lines of zoo.cfg.
 func standalone(t testing.TB, dir string, extra ...string) *config.Config {
-	return load(t, dir, fmt.Sprintf("dataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\ntickTime=500\n%s\n",
+	return load(t, dir, fmt.Sprintf("dataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\ntickTime=500\nadmin.enableServer=false\n%s\n",
 		dir, ports(t, 1)[0], strings.Join(extra, "\n")))
 }
 
@@ -158,6 +158,7 @@ func ensemble(t testing.TB, n int, extra ...string) []*config.Config {
 			t.Fatal(err)
 		}
 		cfgs[i] = load(t, dir, fmt.Sprintf("dataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\ntickTime=500\n"+
+			"admin.enableServer=false\n"+
 			"initLimit=10\nsyncLimit=6\n%s\n%s", dir, free[3*i+2], strings.Join(extra, "\n"), servers.String()))
 	}
 	return cfgs

@@ -52,7 +52,9 @@ type Member struct {
 	clients *server.Server
 	metrics *metrics.Metrics
 	admin   *admin.View
-	files   *diskView
+	// httpPorts are the AdminServer's port and that of the metrics, as far as they are open.
+	httpPorts []*admin.Server
+	files     *diskView
 
 	inbox inbox
 	disk  disk
@@ -220,7 +222,7 @@ func (m *Member) listen() error {
 		return wrongAddress(m.cfg, err)
 	}
 	m.admin = m.newView()
-	return nil
+	return m.openPorts()
 }
 
 func (m *Member) peerConfig() peer.Config {
@@ -290,6 +292,9 @@ func (m *Member) Run(ctx context.Context) error {
 }
 
 func (m *Member) shutdownTransports() {
+	for _, s := range m.httpPorts {
+		s.Shutdown()
+	}
 	if m.clients != nil {
 		m.clients.Shutdown()
 	}

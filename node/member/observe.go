@@ -1,6 +1,7 @@
 package member
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"sync"
@@ -8,7 +9,10 @@ import (
 	"time"
 
 	"zoolab/node/admin"
+	"zoolab/node/auth"
+	"zoolab/node/replica"
 	"zoolab/node/storage"
+	"zoolab/zk/jute"
 )
 
 // Version is what the server calls itself where Apache's prints its own version. It
@@ -20,6 +24,12 @@ func (m *Member) newView() *admin.View {
 	v := &admin.View{
 		Config: m.cfg, Replica: m.replica, Clients: m.clients, Disk: m.files, Metrics: m.metrics,
 		Version: fmt.Sprintf("%s, built on %s", Version, buildTime()), Started: m.started, Submit: m.post,
+		TakeSnapshot: m.takeSnapshot,
+	}
+	authenticator := security(m.cfg).Auth
+	v.Authenticate = func(scheme string, credentials []byte, have []jute.ID) ([]jute.ID, bool) {
+		ids, verdict := authenticator.Authenticate(scheme, credentials, have)
+		return ids, verdict == auth.Accepted
 	}
 	if text, err := os.ReadFile(m.cfg.File); err == nil {
 		v.ConfigText = string(text)
@@ -33,6 +43,48 @@ func (m *Member) synced(elapsed time.Duration, _ int) {
 	if elapsed.Milliseconds() > m.cfg.Storage.FsyncWarningMs {
 		m.files.slowSyncs.Add(1)
 	}
+}
+
+// takeSnapshot takes a snapshot of what is applied now.
+func (m *Member) takeSnapshot(ctx context.Context) (path string, zxid int64, err error) {
+	type result struct {
+		path string
+		zxid int64
+		err  error
+	}
+	done := make(chan result, 1)
+	m.post(replica.SnapshotNow{Done: func(path string, zxid int64, err error) { done <- result{path, zxid, err} }})
+	select {
+	case r := <-done:
+		return r.path, r.zxid, r.err
+	case <-ctx.Done():
+		return "", 0, ctx.Err()
+	}
+}
+
+// openPorts opens the AdminServer's port and that of the metrics. A server whose
+// AdminServer can't be had goes on without it, as a member of an ensemble of Apache's does:
+// it is on by default, and its port is a popular one. Metrics are there because somebody
+// asked for them, so a server that can't export them does not start.
+func (m *Member) openPorts() error {
+	a := &m.cfg.Admin
+	if a.PrometheusExporter {
+		s, err := admin.ListenMetrics(m.admin, m.log)
+		if err != nil {
+			return err
+		}
+		m.httpPorts = append(m.httpPorts, s)
+	}
+	if !a.Enabled {
+		return nil
+	}
+	s, err := admin.ListenCommands(m.admin, m.log)
+	if err != nil {
+		m.log.Error("the server goes on without its AdminServer", "err", err)
+		return nil
+	}
+	m.httpPorts = append(m.httpPorts, s)
+	return nil
 }
 
 // diskView is what is known of the disk, for admin.View.

@@ -35,6 +35,11 @@ type (
 	// ListSessions asks for all sessions, by ascending id. Answer is called from Step and
 	// must not block.
 	ListSessions struct{ Answer func([]SessionInfo) }
+
+	// SnapshotNow asks for a snapshot before one is due. Done comes back in the effect.
+	SnapshotNow struct {
+		Done func(path string, zxid int64, err error)
+	}
 )
 
 // Effect is what the shell must do: one of zab's SendNotification, Dial, Send, Close,
@@ -59,5 +64,9 @@ type (
 
 	// TakeSnapshot asks for a snapshot beside the running log, and for a new log file.
 	// The shell closes the view.
-	TakeSnapshot struct{ View *tree.View }
+	TakeSnapshot struct {
+		View *tree.View
+		// Done, unless nil, is told the file, or why there is none.
+		Done func(path string, zxid int64, err error)
+	}
 )

@@ -158,6 +158,9 @@ func (r *Replica) Step(now Now, in Input) []Effect {
 		r.clientClosed(in.Conn)
 	case TreeRestored:
 		r.setTree(in.Tree)
+	case SnapshotNow:
+		r.planSnapshot()
+		r.emit(TakeSnapshot{View: r.Tree().View(), Done: in.Done})
 	case ListSessions:
 		in.Answer(r.sessions())
 	case zab.Tick:
