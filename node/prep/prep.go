@@ -250,12 +250,17 @@ func (p *Prep) multi(req *Request, h *jute.TxnHeader) (jute.Record, jute.ErrorCo
 	failed := false
 	for _, part := range request.Ops {
 		op := partOp(part)
-		if !fitsPart(op, part.Record) {
+		if requestRecord(op) == nil {
 			return nil, jute.CodeMarshallingError
 		}
 		if failed {
 			txn.Txns = append(txn.Txns, errorPart(jute.CodeRuntimeInconsistency))
 			continue
+		}
+		if _, hasTTL := part.Record.(*jute.CreateTTLRequest); op == jute.OpCreateTTL && !hasTTL {
+			// A TTL mode in a create that brings no time to live spoils the whole multi, in
+			// Apache by an accident: unless a part before it has failed.
+			return nil, jute.CodeMarshallingError
 		}
 		body, code := p.operation(h, req.Who, op, part.Record)
 		if code != jute.CodeOK {
@@ -289,13 +294,6 @@ func partOp(part jute.MultiOp) jute.OpCode {
 		return jute.OpCreateTTL
 	}
 	return jute.OpCreate
-}
-
-// fitsPart reports whether a part can be prepared as op: it must be a write, and a TTL
-// mode in a create that brings no time to live spoils the whole multi.
-func fitsPart(op jute.OpCode, record jute.Record) bool {
-	_, hasTTL := record.(*jute.CreateTTLRequest)
-	return requestRecord(op) != nil && (op != jute.OpCreateTTL || hasTTL)
 }
 
 func errorPart(code jute.ErrorCode) jute.Txn {

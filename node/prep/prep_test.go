@@ -162,6 +162,10 @@ func TestErrors(t *testing.T) {
 			{Type: jute.OpDelete, Record: &jute.DeleteRequest{Path: "/p/leaf", Version: -1}},
 			{Type: jute.OpCreate, Record: &jute.CreateRequest{Path: "/x", ACL: openAll, Flags: jute.ModeTTL}},
 		}}), jute.CodeMarshallingError},
+		{"multi with a TTL mode and no TTL, behind a failure", request(jute.OpMulti, &jute.MultiRequest{Ops: []jute.MultiOp{
+			{Type: jute.OpDelete, Record: &jute.DeleteRequest{Path: "/none", Version: -1}},
+			{Type: jute.OpCreate, Record: &jute.CreateRequest{Path: "/x", ACL: openAll, Flags: jute.ModeTTL}},
+		}}), jute.CodeOK}, // the parts have the errors
 		{"reconfig", request(jute.OpReconfig, &jute.ReconfigRequest{}), jute.CodeReconfigDisabled},
 		{"reconfig malformed", Request{Op: jute.OpReconfig}, jute.CodeMarshallingError},
 		{"a read", Request{Op: jute.OpGetData}, jute.CodeUnimplemented},

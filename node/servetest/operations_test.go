@@ -42,6 +42,8 @@ func kinds(s *script) {
 		part(jute.OpCreate, container("/k/m/by-flags")), part(jute.OpCreateContainer, createReq("/k/m/no-flags", "", 0)),
 		part(jute.OpCreateTTL, ttlReq("/k/m/no-ttl", 0, 7)), part(jute.OpCreate2, container("/k/m/two-by-flags")))
 	multi("create with the flags of a ttl", part(jute.OpDelete, &jute.DeleteRequest{Path: "/k/m/two", Version: -1}), part(jute.OpCreate, createReq("/k/m/x", "", 5)))
+	multi("create with the flags of a ttl, behind a failure", part(jute.OpDelete, &jute.DeleteRequest{Path: "/none", Version: -1}), part(jute.OpCreate, createReq("/k/m/x", "", 5)))
+	multi("a read behind a failure", part(jute.OpDelete, &jute.DeleteRequest{Path: "/none", Version: -1}), part(jute.OpGetData, &jute.GetDataRequest{Path: "/k"}))
 	multi("ttl out of bounds", part(jute.OpCreateTTL, ttlReq("/k/m/x", 5, 0)))
 	multi("container exists", part(jute.OpCreateContainer, container("/k/m")))
 	multi("flags 7", part(jute.OpCreateTTL, ttlReq("/k/m/x", 7, 5)))
