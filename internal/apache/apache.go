@@ -65,13 +65,35 @@ func Available() error {
 }
 
 // ClassPath is the Java class path under which the server, the command-line
-// client and any program written against the Java client run.
+// client and any program written against the Java client run, with TLS where
+// Debian's netty is installed.
 func ClassPath() string {
 	var paths []string
 	for _, jar := range slices.Concat(requiredJars, adminJars) {
 		paths = append(paths, filepath.Join(jarDir, jar))
 	}
-	return strings.Join(paths, ":")
+	return strings.Join(append(paths, nettyJars()...), ":")
+}
+
+// nettyJars are the links without a version of netty's jars; zookeeper.jar's
+// manifest names only some of those that TLS needs.
+func nettyJars() []string {
+	jars, err := filepath.Glob(filepath.Join(jarDir, "netty-*.jar"))
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(jars, func(jar string) bool { return strings.ContainsAny(filepath.Base(jar), "0123456789") })
+}
+
+// TLSAvailable is Available for servers and clients that use TLS.
+func TLSAvailable() error {
+	if err := Available(); err != nil {
+		return err
+	}
+	if len(nettyJars()) == 0 {
+		return fmt.Errorf("%w with TLS: no netty in %s; install it with: apt-get install libnetty-java", ErrUnavailable, jarDir)
+	}
+	return nil
 }
 
 // Version names the version of the installed server, such as "3.8.0", read

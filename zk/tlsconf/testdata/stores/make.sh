@@ -12,16 +12,18 @@ hosts=(-ext san=dns:localhost,ip:127.0.0.1)
 
 keytool -genkeypair -alias ca "${ec[@]}" -dname "CN=Test CA,O=Zoolab" -ext bc:c -keystore "$work/ca.p12" "${common[@]}"
 keytool -exportcert -rfc -alias ca -keystore "$work/ca.p12" -storepass secret6 >ca.pem
-keytool -genkeypair -alias server "${ec[@]}" -dname 'CN=server,OU=R\+D,O="Example, Inc.",C=DE' "${hosts[@]}" \
-	-keystore server.jks -storetype JKS -keypass secret6 "${common[@]}"
-keytool -certreq -alias server -keystore server.jks -storepass secret6 |
-	keytool -gencert -alias ca -keystore "$work/ca.p12" "${hosts[@]}" -rfc "${common[@]}" >"$work/server.crt"
-cat "$work/server.crt" ca.pem >"$work/chain.pem"
-keytool -importcert -noprompt -alias ca -file ca.pem -keystore server.jks -storepass secret6
-keytool -importcert -noprompt -alias server -file "$work/chain.pem" -keystore server.jks -storepass secret6
-keytool -delete -alias ca -keystore server.jks -storepass secret6
-keytool -importkeystore -srckeystore server.jks -srcstorepass secret6 -destkeystore server.p12 -deststoretype PKCS12 -deststorepass secret6
-openssl pkcs12 -in server.p12 -passin pass:secret6 -nodes | sed -n '/BEGIN/,/END/p' >server.pem
+for who in client server; do
+	keytool -genkeypair -alias $who "${ec[@]}" -dname "CN=$who,OU=R\\+D,O=\"Example, Inc.\",C=DE" "${hosts[@]}" \
+		-keystore $who.jks -storetype JKS -keypass secret6 "${common[@]}"
+	keytool -certreq -alias $who -keystore $who.jks -storepass secret6 |
+		keytool -gencert -alias ca -keystore "$work/ca.p12" "${hosts[@]}" -rfc "${common[@]}" >"$work/$who.crt"
+	cat "$work/$who.crt" ca.pem >"$work/chain.pem"
+	keytool -importcert -noprompt -alias ca -file ca.pem -keystore $who.jks -storepass secret6
+	keytool -importcert -noprompt -alias $who -file "$work/chain.pem" -keystore $who.jks -storepass secret6
+	keytool -delete -alias ca -keystore $who.jks -storepass secret6
+	keytool -importkeystore -srckeystore $who.jks -srcstorepass secret6 -destkeystore $who.p12 -deststoretype PKCS12 -deststorepass secret6
+	openssl pkcs12 -in $who.p12 -passin pass:secret6 -nodes | sed -n '/BEGIN/,/END/p' >$who.pem
+done
 keytool -importcert -noprompt -alias ca -file ca.pem -keystore trust.jks -storetype JKS -storepass secret6
 keytool -importcert -noprompt -alias ca -file ca.pem -keystore trust.p12 -storetype PKCS12 -storepass secret6
 
