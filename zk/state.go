@@ -132,7 +132,7 @@ func (c *Client) WaitForConnection(ctx context.Context) error {
 		case <-up:
 		case <-c.ended:
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,14 +17,49 @@ import (
 
 	"zoolab/internal/apache"
 	"zoolab/node/cli"
+	// The binary under test is built while the tests run. This import makes go test see
+	// that it changed, instead of giving a result from its cache.
+	_ "zoolab/node/member"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(builder{m}, map[string]func(){
 		"cli": func() {
 			os.Exit(cli.Run(os.Args[1:], "test", cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 		},
 	})
+}
+
+// builder runs the tests with a directory for the server's binary.
+type builder struct{ m *testing.M }
+
+func (b builder) Run() int {
+	dir, err := os.MkdirTemp("", "cli")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	buildOnce = sync.OnceValues(func() (string, error) {
+		binary := filepath.Join(dir, "node")
+		if out, err := exec.Command("go", "build", "-o", binary, "zoolab/node").CombinedOutput(); err != nil {
+			return "", fmt.Errorf("go build zoolab/node: %w\n%s", err, out)
+		}
+		return binary, nil
+	})
+	return b.m.Run()
+}
+
+var buildOnce func() (string, error)
+
+// nodeBinary is the server, built at the first call.
+func nodeBinary(t *testing.T) string {
+	t.Helper()
+	binary, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
 }
 
 // TestScripts runs the shell against this repository's server and against Apache's,
@@ -40,16 +77,6 @@ func TestScripts(t *testing.T) {
 		}
 		runScripts(t, apache.Config{})
 	})
-}
-
-// nodeBinary builds the server.
-func nodeBinary(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "node")
-	if out, err := exec.Command("go", "build", "-o", binary, "zoolab/node").CombinedOutput(); err != nil {
-		t.Fatalf("go build zoolab/node: %v\n%s", err, out)
-	}
-	return binary
 }
 
 func runScripts(t *testing.T, cfg apache.Config) {
@@ -88,7 +115,9 @@ func start(dir string, cfg apache.Config) (*apache.Server, error) {
 		return nil, err
 	}
 	cfg.ClientPort = ports[0]
-	cfg.Extra = map[string]string{"extendedTypesEnabled": "true"}
+	extra := map[string]string{"extendedTypesEnabled": "true"}
+	maps.Copy(extra, cfg.Extra)
+	cfg.Extra = extra
 	server, err := apache.Start(dir, cfg)
 	if err != nil {
 		return nil, err

@@ -39,11 +39,11 @@ func (s *shell) connect(ctx context.Context) error {
 	if !s.patient {
 		limit = min(limit, connectTimeout)
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no connection in %v", limit))
 	defer cancel()
 	if s.client != nil && s.client.Err() == nil {
 		if err := s.client.WaitForConnection(ctx); err != nil {
-			return fmt.Errorf("no connection to %s: %w", s.server, err)
+			return fmt.Errorf("connect to %s: %w", s.server, err)
 		}
 		return nil
 	}

@@ -48,15 +48,7 @@ func openTerminal(t *testing.T, home, server string) (*terminal, *exec.Cmd) {
 		t.Fatal(err)
 	}
 	defer tty.Close()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(t.TempDir(), "cli") // under this name the test binary is the shell
-	if err := os.Symlink(self, program); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, "-server", server)
+	cmd := exec.Command(shellProgram(t), "-server", server)
 	cmd.Env = append(os.Environ(), "HOME="+home, "TERM=xterm")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -67,6 +59,20 @@ func openTerminal(t *testing.T, home, server string) (*terminal, *exec.Cmd) {
 	term := &terminal{t: t, pty: pty}
 	go term.watch()
 	return term, cmd
+}
+
+// shellProgram is the shell as a program.
+func shellProgram(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(t.TempDir(), "cli") // under this name the test binary is the shell
+	if err := os.Symlink(self, program); err != nil {
+		t.Fatal(err)
+	}
+	return program
 }
 
 func (term *terminal) watch() {
@@ -135,13 +141,18 @@ func TestTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	term.expect("type:NodeDataChanged path:/grove")
-	term.press("half a li\x03") // Ctrl-C
-	term.expect(prompt(3))
-	term.press("\x10\x10\x10\r") // Ctrl-P: lines of before
-	term.expect("Node already exists: /grove")
+	term.press("get /none\r")
+	term.expect("\x1b[31mNode does not exist: /none\x1b[0m")
 	term.expect(prompt(4))
+	term.press("addauth digest bob:builder\r") // a password, which history leaves out
+	term.expect(prompt(5))
+	term.press("half a li\x03") // Ctrl-C
+	term.expect(prompt(5))
+	term.press("\x10\x10\x10\x10\r") // Ctrl-P: lines of before
+	term.expect("Node already exists: /grove")
+	term.expect(prompt(6))
 	term.press("close\r")
-	term.expect("(CLOSED) 5] ")
+	term.expect("(CLOSED) 7] ")
 	term.press("\x04") // Ctrl-D
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the shell ended with %v", err)
@@ -157,5 +168,48 @@ func TestTerminal(t *testing.T) {
 	term.press("quit\r")
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the shell ended with %v", err)
+	}
+}
+
+// TestInterruptedScript presses Ctrl-C while a script waits for more lines: the session
+// is closed, and the exit code says why it ended.
+func TestInterruptedScript(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts server processes; run without -short")
+	}
+	server, err := start(t.TempDir(), apache.Config{Command: []string{nodeBinary(t), "serve"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Kill() }()
+	program := shellProgram(t)
+	cmd := exec.Command(program, "-server", server.ClientAddr)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	complaints, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() }).Stop()
+	if _, err := in.Write([]byte("create -e /mine\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := complaints.Read(make([]byte, 100)); err != nil { // Created /mine
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit code %d", code)
+	}
+	if out, err := exec.Command(program, "-server", server.ClientAddr, "ls", "/").CombinedOutput(); string(out) != "[zookeeper]\n" {
+		t.Errorf("%s, %v", out, err)
 	}
 }

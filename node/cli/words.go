@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -80,9 +81,16 @@ var codeNames = map[jute.ErrorCode]string{
 func words(err error) string {
 	var op *zk.OpError
 	if !errors.As(err, &op) {
+		if errors.Is(err, context.Canceled) {
+			return "Interrupted"
+		}
 		return err.Error()
 	}
 	switch {
+	case errors.Is(err, context.Canceled) && op.MayHaveHappened:
+		return fmt.Sprintf("Interrupted; %s of %s may have taken effect", op.Op, op.Path)
+	case errors.Is(err, context.Canceled):
+		return "Interrupted"
 	case errors.Is(err, jute.CodeReconfigInProgress):
 		return "Another reconfiguration is in progress -- concurrent reconfigs not supported (yet)"
 	case errors.Is(err, jute.CodeNewConfigNoQuorum):
