@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 
 	"zoolab/node/config"
 	"zoolab/node/member"
+	"zoolab/zk/tlsconf"
 )
 
 const statusTimeout = 3 * time.Second
@@ -23,12 +25,12 @@ func status(args []string) int {
 	if flags.Parse(args) != nil {
 		return 2
 	}
-	address, err := statusAddress(flags.Args())
+	address, secured, err := statusAddress(flags.Args())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	answer, err := ask(address, "srvr")
+	answer, err := ask(address, secured, "srvr")
 	mode := modeOf(answer)
 	if err == nil && mode == "" {
 		err = fmt.Errorf("%s", strings.TrimSpace(answer))
@@ -40,35 +42,55 @@ func status(args []string) int {
 		return 1
 	}
 	if !*quiet {
-		fmt.Printf("Client port found: %s.\nMode: %s\n", address, mode)
+		kind := "Client"
+		if secured != nil {
+			kind = "Secure client"
+		}
+		fmt.Printf("%s port found: %s.\nMode: %s\n", kind, address, mode)
 	}
 	return 0
 }
 
-func statusAddress(args []string) (string, error) {
+// statusAddress returns where to ask. secured is nil unless the server has only a port for
+// TLS: then it has the server's own stores, so that a health check needs no others.
+func statusAddress(args []string) (address string, secured *tlsconf.Stores, err error) {
 	switch {
 	case len(args) == 0:
-		return "127.0.0.1:2181", nil
+		return "127.0.0.1:2181", nil, nil
 	case len(args) > 1:
-		return "", fmt.Errorf("node status takes one address or configuration file, not %d arguments", len(args))
+		return "", nil, fmt.Errorf("node status takes one address or configuration file, not %d arguments", len(args))
 	}
 	if _, _, err := net.SplitHostPort(args[0]); err == nil {
-		return args[0], nil
+		return args[0], nil, nil
 	}
 	cfg, _, err := config.Load(args[0], os.Getenv("ZOO_MY_ID"))
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	a := cfg.Clients.Addr
+	if a.Port == 0 && cfg.Clients.SecureAddr.Port != 0 {
+		a = cfg.Clients.SecureAddr
+		own := cfg.Clients.TLS
+		own.NoHostnameVerification = true // 127.0.0.1 need not be in the certificate
+		if secured, err = tlsconf.Open(own, nil); err != nil {
+			return "", nil, err
+		}
+	}
 	if ip := net.ParseIP(a.Host); a.Host == "" || ip != nil && ip.IsUnspecified() {
 		a.Host = "127.0.0.1"
 	}
-	return a.String(), nil
+	return a.String(), secured, nil
 }
 
 // ask sends a four-letter word and returns the answer.
-func ask(address, word string) (string, error) {
-	c, err := net.DialTimeout("tcp", address, statusTimeout)
+func ask(address string, secured *tlsconf.Stores, word string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
+	defer cancel()
+	dial := new(net.Dialer).DialContext
+	if secured != nil {
+		dial = secured.Dial
+	}
+	c, err := dial(ctx, "tcp", address)
 	if err != nil {
 		return "", err
 	}

@@ -64,7 +64,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"expand": expand, "ready": ready, "fill": fill, "occupy": occupy, "waitword": waitWord, "term": term,
-			"secure": secureWord,
+			"secure":   secureWord,
 			"waitfile": waitFile,
 		},
 	})
