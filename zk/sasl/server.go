@@ -37,7 +37,7 @@ func (s *Server) Step(token []byte) ([]byte, error) {
 	err := ErrState
 	switch s.step {
 	case 1:
-		answer, err = s.challenge(token)
+		answer, err = s.challenge(), nil
 	case 2:
 		answer, err = s.verify(token)
 	}
@@ -56,16 +56,15 @@ func (s *Server) Done() bool { return s.user != "" }
 // and otherwise ignored: nobody may act as somebody else.
 func (s *Server) User() string { return s.user }
 
-func (s *Server) challenge(token []byte) ([]byte, error) {
-	if len(token) != 0 {
-		return nil, fmt.Errorf("%w: the client's first message must be empty", ErrMalformed)
-	}
+// challenge answers the first message. A client that knows an earlier challenge may send
+// a response at once; it is not looked at, and the client answers the new challenge.
+func (s *Server) challenge() []byte {
 	var m message
 	m.quoted("realm", s.config.Realm)
 	m.quoted("nonce", s.nonce)
 	m.token("charset", "utf-8")
 	m.token("algorithm", algorithm)
-	return m.bytes(), nil
+	return m.bytes()
 }
 
 func (s *Server) verify(token []byte) ([]byte, error) {
