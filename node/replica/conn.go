@@ -89,6 +89,9 @@ func NewConn(client Client, ids ...jute.ID) *Conn {
 	return c
 }
 
+// Caller returns who the client is: what a tree.Reader must know. Safe from any goroutine.
+func (c *Conn) Caller() tree.Caller { return *c.caller.Load() }
+
 // Submitted counts a request that is about to be given to Step. Only the connection's
 // own goroutine calls it, so Serve sees it in order.
 func (c *Conn) Submitted() { c.waiting.Add(1) }

@@ -16,6 +16,7 @@ import (
 	"zoolab/node/auth"
 	"zoolab/node/replica"
 	"zoolab/node/sock"
+	"zoolab/node/tree"
 	"zoolab/zk/jute"
 )
 
@@ -496,6 +497,11 @@ func (c *conn) Reply(h jute.ReplyHeader, body jute.Record) {
 		c.servedBytes = unsentBytes
 	}
 }
+
+var _ tree.Reader = (*conn)(nil)
+
+// Caller implements tree.Reader.
+func (c *conn) Caller() tree.Caller { return c.replica.Caller() }
 
 // Notify implements tree.Watcher.
 func (c *conn) Notify(ev jute.WatcherEvent, _ int64) {

@@ -242,7 +242,7 @@ func (t *Tree) create(r *Result, h *jute.TxnHeader, c created) {
 	t.disposables.add(child, c.owner)
 	r.Stat = t.store.stat(child)
 	t.quotas.created(t, c.path, len(c.data))
-	t.watches.fireCreated(c.path, parentPath, h.Zxid)
+	t.watches.fireCreated(occasion{c.path, c.acl}, occasion{parentPath, t.aclOf(parent)}, h.Zxid)
 }
 
 // countCreate moves the parent's counters. A replayed create, which is behind what the
@@ -280,10 +280,10 @@ func (t *Tree) delete(path string, zxid int64) jute.ErrorCode {
 	if h == noNode {
 		return jute.CodeNoNode
 	}
-	dataBytes := len(t.store.content(h).data)
+	dataBytes, acl := len(t.store.content(h).data), t.aclOf(h)
 	t.removeSubtree(h)
 	t.quotas.deleted(t, path, dataBytes)
-	t.watches.fireDeleted(path, parentPath, zxid)
+	t.watches.fireDeleted(occasion{path, acl}, occasion{parentPath, t.aclOf(parent)}, zxid)
 	return jute.CodeOK
 }
 
@@ -334,7 +334,7 @@ func (t *Tree) setData(r *Result, h *jute.TxnHeader, b *jute.SetDataTxn) {
 	t.afterChange(at)
 	r.Stat = t.store.stat(at)
 	t.quotas.resized(t, b.Path, grownBytes)
-	t.watches.fireData(b.Path, h.Zxid)
+	t.watches.fireData(occasion{b.Path, t.aclOf(at)}, h.Zxid)
 }
 
 func (t *Tree) setACL(r *Result, b *jute.SetACLTxn) {
@@ -350,6 +350,8 @@ func (t *Tree) setACL(r *Result, b *jute.SetACLTxn) {
 	t.changeACL(at, b.ACL)
 	r.Stat = t.store.stat(at)
 }
+
+func (t *Tree) aclOf(h handle) []jute.ACL { return t.acls.get(t.store.node(h).acl) }
 
 // changeACL replaces the ACL, which is no part of the digest.
 func (t *Tree) changeACL(h handle, acl []jute.ACL) {

@@ -16,7 +16,7 @@ func (t *Tree) readable(path string, perm int32, who Caller) (handle, error) {
 	if h == noNode {
 		return noNode, jute.CodeNoNode
 	}
-	if !Allowed(t.acls.get(t.store.node(h).acl), perm, who) {
+	if !Allowed(t.aclOf(h), perm, who) {
 		return noNode, jute.CodeNoAuth
 	}
 	return h, nil
@@ -84,7 +84,7 @@ func (t *Tree) GetACL(path string, who Caller) ([]jute.ACL, jute.Stat, error) {
 	if err != nil {
 		return nil, jute.Stat{}, err
 	}
-	acl := t.acls.get(t.store.node(h).acl)
+	acl := t.aclOf(h)
 	if !Allowed(acl, jute.PermAdmin, who) {
 		acl = maskDigests(acl)
 	}

@@ -14,6 +14,13 @@ type Watcher interface {
 	Notify(ev jute.WatcherEvent, zxid int64)
 }
 
+// Reader is a Watcher that is told only of znodes that it may read. Its watch is spent
+// all the same. Caller is called as Notify is.
+type Reader interface {
+	Watcher
+	Caller() Caller
+}
+
 // WatchSummary is how many watches of one kind there are.
 type WatchSummary struct {
 	Connections int // watchers with at least one watch
@@ -43,39 +50,45 @@ func (ws *watches) add(path string, w Watcher, kind watchKind) {
 	}
 }
 
-func (ws *watches) fireCreated(path, parentPath string, zxid int64) {
+// occasion is a znode of which watchers are to be told.
+type occasion struct {
+	path string
+	acl  []jute.ACL
+}
+
+func (ws *watches) fireCreated(node, parent occasion, zxid int64) {
 	ws.mu.Lock()
 	ws.begin()
-	created := ws.collect(dataWatch, path, jute.EventNodeCreated)
+	created := ws.collect(dataWatch, node.path, jute.EventNodeCreated)
 	ws.event++
-	changed := ws.collect(childWatch, parentPath, jute.EventNodeChildrenChanged)
+	changed := ws.collect(childWatch, parent.path, jute.EventNodeChildrenChanged)
 	ws.mu.Unlock()
-	notify(ws.due[:created], jute.EventNodeCreated, path, zxid)
-	notify(ws.due[created:changed], jute.EventNodeChildrenChanged, parentPath, zxid)
+	notify(ws.due[:created], jute.EventNodeCreated, node, zxid)
+	notify(ws.due[created:changed], jute.EventNodeChildrenChanged, parent, zxid)
 	clear(ws.due)
 }
 
 // fireDeleted tells each watcher of the znode once, though it may have a data and a
 // child watch, and then the parent's child watchers.
-func (ws *watches) fireDeleted(path, parentPath string, zxid int64) {
+func (ws *watches) fireDeleted(node, parent occasion, zxid int64) {
 	ws.mu.Lock()
 	ws.begin()
-	ws.collect(dataWatch, path, jute.EventNodeDeleted)
-	deleted := ws.collect(childWatch, path, jute.EventNodeDeleted)
+	ws.collect(dataWatch, node.path, jute.EventNodeDeleted)
+	deleted := ws.collect(childWatch, node.path, jute.EventNodeDeleted)
 	ws.event++
-	changed := ws.collect(childWatch, parentPath, jute.EventNodeChildrenChanged)
+	changed := ws.collect(childWatch, parent.path, jute.EventNodeChildrenChanged)
 	ws.mu.Unlock()
-	notify(ws.due[:deleted], jute.EventNodeDeleted, path, zxid)
-	notify(ws.due[deleted:changed], jute.EventNodeChildrenChanged, parentPath, zxid)
+	notify(ws.due[:deleted], jute.EventNodeDeleted, node, zxid)
+	notify(ws.due[deleted:changed], jute.EventNodeChildrenChanged, parent, zxid)
 	clear(ws.due)
 }
 
-func (ws *watches) fireData(path string, zxid int64) {
+func (ws *watches) fireData(node occasion, zxid int64) {
 	ws.mu.Lock()
 	ws.begin()
-	ws.collect(dataWatch, path, jute.EventNodeDataChanged)
+	ws.collect(dataWatch, node.path, jute.EventNodeDataChanged)
 	ws.mu.Unlock()
-	notify(ws.due, jute.EventNodeDataChanged, path, zxid)
+	notify(ws.due, jute.EventNodeDataChanged, node, zxid)
 	clear(ws.due)
 }
 
@@ -92,9 +105,17 @@ func (ws *watches) collect(kind watchKind, path string, event jute.EventType) in
 	return len(ws.due)
 }
 
-func notify(list []Watcher, event jute.EventType, path string, zxid int64) {
+// notify tells those of an event who may read its znode.
+func notify(list []Watcher, event jute.EventType, node occasion, zxid int64) {
+	if len(list) == 0 {
+		return
+	}
+	everybody := Allowed(node.acl, jute.PermRead, Caller{})
 	for _, w := range list {
-		w.Notify(jute.WatcherEvent{Type: event, State: jute.StateSyncConnected, Path: path}, zxid)
+		if r, reads := w.(Reader); reads && !everybody && !Allowed(node.acl, jute.PermRead, r.Caller()) {
+			continue
+		}
+		w.Notify(jute.WatcherEvent{Type: event, State: jute.StateSyncConnected, Path: node.path}, zxid)
 	}
 }
 
