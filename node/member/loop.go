@@ -145,6 +145,8 @@ func (m *Member) carryOut(e replica.Effect) {
 			defer e.View.Close()
 			return storage.WriteSnapshotStream(w, e.View)
 		})
+	case replica.OverQuota:
+		m.warnQuota(e.Breach)
 	case zab.RoleChanged:
 		m.log.Info("role changed", "role", e.Role.String(), "leader", e.Leader, "epoch", e.Epoch,
 			"lastZxid", hex(m.replica.Tree().LastZxid()))

@@ -60,6 +60,7 @@ type Member struct {
 	disk  disk
 	// digestDiffers is set once that was logged. Owned by the event loop.
 	digestDiffers bool
+	quotaWarnings quotaWarnings
 
 	failOnce sync.Once
 	failure  error
@@ -182,14 +183,26 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int) error {
 		SnapCount:           m.cfg.Storage.SnapCount,
 		SnapSizeLimitBytes:  m.cfg.Storage.SnapSizeLimitBytes,
 		Replayed:            replayed,
-		Prep:                prep.Options{ExtendedTypes: m.cfg.ExtendedTypesEnabled, ReconfigEnabled: m.cfg.ReconfigEnabled, MaxNeverUsedMs: m.cfg.Containers.MaxNeverUsedMs},
+		Prep: prep.Options{
+			ExtendedTypes: m.cfg.ExtendedTypesEnabled, ReconfigEnabled: m.cfg.ReconfigEnabled,
+			MaxNeverUsedMs: m.cfg.Containers.MaxNeverUsedMs, EnforceQuota: m.cfg.EnforceQuota,
+		},
 		Containers: replica.ContainerConfig{
 			CheckIntervalMs: int64(m.cfg.Containers.CheckIntervalMs), MaxPerMinute: int64(m.cfg.Containers.MaxPerMinute),
 		},
-		Security: security(m.cfg),
-		Rand:     rand.New(rand.NewChaCha8(seed)),
+		ConfigText: m.configText(),
+		Security:   security(m.cfg),
+		Rand:       rand.New(rand.NewChaCha8(seed)),
 	}, boot, t, m.now())
 	return nil
+}
+
+// configText returns what /zookeeper/config shows.
+func (m *Member) configText() []byte {
+	if !m.cfg.Distributed {
+		return nil
+	}
+	return []byte(m.cfg.MembershipText())
 }
 
 const (

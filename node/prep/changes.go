@@ -16,7 +16,7 @@ func (p *Prep) lookup(path string) (change, bool) {
 	}
 	return change{
 		path: path, exists: true, stat: info.Stat, numChildren: info.NumChildren,
-		acl: info.ACL, contentCRC: info.ContentCRC,
+		acl: info.ACL, contentCRC: info.ContentCRC, dataBytes: info.DataBytes,
 	}, true
 }
 

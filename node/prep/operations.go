@@ -45,12 +45,15 @@ func (p *Prep) create(h *jute.TxnHeader, who tree.Caller, op jute.OpCode, r jute
 	if tree.KindOf(parent.stat.EphemeralOwner) == tree.Ephemeral {
 		return nil, jute.CodeNoChildrenForEphemerals
 	}
+	if code := p.checkQuota(path, 1, len(r.Data)); code != jute.CodeOK {
+		return nil, code
+	}
 	parent.numChildren++
 	parent.stat.Cversion++
 	parent.stat.Pzxid = h.Zxid
 	p.record(h, parent)
 
-	node := change{path: path, exists: true, acl: acl, contentCRC: p.digester.ContentCRC(path, r.Data)}
+	node := change{path: path, exists: true, acl: acl, contentCRC: p.digester.ContentCRC(path, r.Data), dataBytes: len(r.Data)}
 	node.stat = jute.StatPersisted{Czxid: h.Zxid, Mzxid: h.Zxid, Pzxid: h.Zxid, Ctime: h.TimeMs, Mtime: h.TimeMs}
 	var body jute.Record
 	switch op {
@@ -142,12 +145,15 @@ func (p *Prep) setData(h *jute.TxnHeader, who tree.Caller, r *jute.SetDataReques
 	if !tree.Allowed(node.acl, jute.PermWrite, who) {
 		return nil, jute.CodeNoAuth
 	}
+	if code := p.checkQuota(r.Path, 0, len(r.Data)-node.dataBytes); code != jute.CodeOK {
+		return nil, code
+	}
 	if !versionMatches(node.stat.Version, r.Version) {
 		return nil, jute.CodeBadVersion
 	}
 	node.stat.Version++
 	node.stat.Mtime, node.stat.Mzxid = h.TimeMs, h.Zxid
-	node.contentCRC = p.digester.ContentCRC(r.Path, r.Data)
+	node.contentCRC, node.dataBytes = p.digester.ContentCRC(r.Path, r.Data), len(r.Data)
 	p.record(h, node)
 	return &jute.SetDataTxn{Path: r.Path, Data: r.Data, Version: node.stat.Version}, jute.CodeOK
 }
@@ -174,6 +180,23 @@ func (p *Prep) setACL(h *jute.TxnHeader, who tree.Caller, r *jute.SetACLRequest)
 	node.acl = acl
 	p.record(h, node)
 	return &jute.SetACLTxn{Path: r.Path, ACL: acl, Version: node.stat.Aversion}, jute.CodeOK
+}
+
+// checkQuota notes the quotas that a write breaches, and refuses it if it must.
+func (p *Prep) checkQuota(path string, nodes, grownBytes int) jute.ErrorCode {
+	breaches, code := p.tree.CheckQuota(path, nodes, grownBytes)
+	for _, b := range breaches {
+		if len(p.breaches) < maxBreaches {
+			p.breaches = append(p.breaches, b)
+		}
+		if b.Hard && p.opts.EnforceQuota {
+			return jute.CodeQuotaExceeded
+		}
+	}
+	if !p.opts.EnforceQuota {
+		return jute.CodeOK
+	}
+	return code
 }
 
 // check changes nothing. Its transaction has the version that a write would have made.

@@ -16,6 +16,8 @@ type Options struct {
 	ReconfigEnabled bool
 	// MaxNeverUsedMs is Disposal's (znode.container.maxNeverUsedIntervalMs).
 	MaxNeverUsedMs int64
+	// EnforceQuota refuses writes that breach a hard limit of a quota (enforceQuota).
+	EnforceQuota bool
 }
 
 // Disposal is when containers and TTL znodes may be deleted.
@@ -57,6 +59,8 @@ type Prep struct {
 	undo       []undo
 	undoDigest int64
 
+	breaches []tree.QuotaBreach // by the request that was prepared last
+
 	sessions     map[int64]*sessionChange
 	sessionQueue []*sessionChange
 }
@@ -70,6 +74,7 @@ type change struct {
 	numChildren int32
 	acl         []jute.ACL
 	contentCRC  uint32
+	dataBytes   int
 }
 
 type undo struct {
@@ -123,6 +128,13 @@ func (p *Prep) Committed(zxid int64) {
 // Outstanding is how many changes of znodes are kept.
 func (p *Prep) Outstanding() int { return len(p.queue) - p.head }
 
+// Breaches returns the quotas that the request breached which was prepared last, whether
+// it was refused for it or not. The slice is valid until the next Prepare.
+func (p *Prep) Breaches() []tree.QuotaBreach { return p.breaches }
+
+// maxBreaches bounds what Breaches returns of a multi.
+const maxBreaches = 16
+
 // Prepare makes the transaction of a request. A request that fails becomes an error
 // transaction, which is logged and takes its zxid like any other.
 func (p *Prep) Prepare(req Request, zxid, nowMs int64) jute.LoggedTxn {
@@ -130,6 +142,7 @@ func (p *Prep) Prepare(req Request, zxid, nowMs int64) jute.LoggedTxn {
 		ClientID: req.SessionID, Cxid: req.Cxid, Zxid: zxid, TimeMs: nowMs, Type: req.Op,
 	}}
 	p.begin()
+	p.breaches = p.breaches[:0]
 	body, code := p.body(&req, &txn.Header)
 	if code != jute.CodeOK {
 		p.rollback()
@@ -263,6 +276,9 @@ func (p *Prep) multi(req *Request, h *jute.TxnHeader) (jute.Record, jute.ErrorCo
 			return nil, jute.CodeMarshallingError
 		}
 		body, code := p.operation(h, req.Who, op, part.Record)
+		if code == jute.CodeMarshallingError {
+			return nil, code // a quota that can't be read is no part's fault
+		}
 		if code != jute.CodeOK {
 			failed = true
 			p.rollback()

@@ -62,6 +62,10 @@ type (
 		View *tree.View
 	}
 
+	// OverQuota says that a write breached a quota, and was refused if the limit is hard
+	// and enforced. Somebody should be warned.
+	OverQuota struct{ Breach tree.QuotaBreach }
+
 	// TakeSnapshot asks for a snapshot beside the running log, and for a new log file.
 	// The shell closes the view.
 	TakeSnapshot struct {

@@ -91,6 +91,9 @@ func (r *Replica) propose(q request) {
 	txn := r.lead.prep.Prepare(prep.Request{
 		SessionID: q.session, Cxid: q.cxid, Op: q.op, Body: q.body, Who: q.who, Refuse: r.admit(q),
 	}, zxid, r.now.WallMs)
+	for _, breach := range r.lead.prep.Breaches() {
+		r.emit(OverQuota{breach})
+	}
 	if txn.Header.Type == jute.OpCloseSession {
 		r.lead.sessions.startClosing(q.session)
 	}

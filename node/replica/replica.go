@@ -31,6 +31,10 @@ type Config struct {
 	Replayed int
 	Prep     prep.Options
 
+	// ConfigText is what /zookeeper/config shows: the membership, whose version is
+	// Zab.ConfigVersion. It is nil on a lone server, where that znode is empty.
+	ConfigText []byte
+
 	Containers ContainerConfig
 	Security   Security
 	Rand       *rand.Rand // decides when to take snapshots, so that members don't do it at once
@@ -243,6 +247,10 @@ func (r *Replica) roleChanged(e zab.RoleChanged) {
 	r.role, r.leaderConn, r.sinceMs = e.Role, e.Conn, r.now.MonoMs
 	if wasServing && !e.Role.Established() {
 		r.dropClients()
+	}
+	if e.Role.Established() && r.cfg.ConfigText != nil {
+		// Not by a transaction: every server does so by itself, as in Apache.
+		r.Tree().SetConfig(r.cfg.ConfigText, r.cfg.Zab.ConfigVersion, r.now.WallMs)
 	}
 	if e.Role == zab.RoleLeaderEstablished {
 		r.startLeading()

@@ -268,6 +268,8 @@ func (m *member) carryOut(e replica.Effect) {
 	case zab.Close:
 		w.trace("%s closes conn %d: %s", name(m.sid), e.Conn, e.Reason)
 		w.net.close(m, e.Conn)
+	case replica.OverQuota:
+		w.trace("%s: over quota: %+v", name(m.sid), e.Breach)
 	case zab.RoleChanged:
 		w.trace("%s is %s leader=%d epoch=%d", name(m.sid), e.Role, e.Leader, e.Epoch)
 		w.truth.roleChanged(m, e)
