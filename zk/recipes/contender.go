@@ -66,7 +66,7 @@ func contenders(ctx context.Context, c *zk.Client, dir string) ([]contender, err
 // Lock is a lock that was granted.
 type Lock struct {
 	c       *zk.Client
-	dir     string
+	journal *journal
 	guid    string
 	path    string
 	token   int64
@@ -99,37 +99,33 @@ func (l *Lock) Unlock(ctx context.Context) error {
 	case errors.Is(err, zk.ErrSessionExpired):
 		return nil // the znode has ended with its session
 	case l.c.Err() == nil:
-		disown(l.c, l.dir, l.guid)
+		l.journal.disown(l.guid)
 	}
 	return fmt.Errorf("unlock %s: %w", l.path, err)
 }
 
-// acquire takes a place of the kind in dir and waits until nobody of those that blocks
-// selects is before it. With try set it does not wait.
-func acquire(ctx context.Context, c *zk.Client, dir, kind string, data []byte, blocks func(kind string) bool, try bool) (*Lock, error) {
+// acquire takes a place of the kind in the journal's znode and waits until nobody of
+// those that blocks selects is before it. With try set it does not wait.
+func acquire(ctx context.Context, j *journal, kind string, data []byte, blocks func(kind string) bool, try bool) (*Lock, error) {
 	guid := newGUID()
-	var path string
-	err := within(ctx, c, dir, func() (err error) {
-		path, err = createOwn(ctx, c, dir, guid, "-"+kind+"-", data, zk.EphemeralSequential)
-		return err
-	})
+	path, err := j.create(ctx, guid, "-"+kind+"-", data, zk.EphemeralSequential)
 	if err == nil {
-		err = awaitTurn(ctx, c, dir, path, blocks, try)
+		err = awaitTurn(ctx, j.c, j.dir, path, blocks, try)
 	}
 	var lock *Lock
 	if err == nil {
-		lock, err = hold(ctx, c, dir, guid, path)
+		lock, err = hold(ctx, j, guid, path)
 	}
-	if err != nil {
-		if gone := path != "" && ctx.Err() == nil && remove(ctx, c, path) == nil; !gone && c.Err() == nil {
-			disown(c, dir, guid)
-		}
-		if errors.Is(err, ErrBusy) {
-			return nil, ErrBusy
-		}
-		return nil, fmt.Errorf("%s: %w", dir, err)
+	if err == nil {
+		return lock, nil
 	}
-	return lock, nil
+	if gone := path != "" && ctx.Err() == nil && remove(ctx, j.c, path) == nil; !gone && j.c.Err() == nil {
+		j.disown(guid)
+	}
+	if errors.Is(err, ErrBusy) {
+		return nil, ErrBusy
+	}
+	return nil, fmt.Errorf("%s: %w", j.dir, err)
 }
 
 // awaitTurn waits for the nearest one before path that blocks selects, and looks again:
@@ -162,10 +158,10 @@ func awaitTurn(ctx context.Context, c *zk.Client, dir, path string, blocks func(
 
 // hold watches over a place that has been reached. The watch for children of an
 // ephemeral znode, which can have none, fires when the znode is deleted and never else.
-func hold(ctx context.Context, c *zk.Client, dir, guid, path string) (*Lock, error) {
+func hold(ctx context.Context, j *journal, guid, path string) (*Lock, error) {
 	var own zk.ChildrenReply
 	var deleted <-chan zk.Event
-	err := retry(ctx, func() (err error) { own, deleted, err = c.ChildrenW(ctx, path); return err })
+	err := retry(ctx, func() (err error) { own, deleted, err = j.c.ChildrenW(ctx, path); return err })
 	if errors.Is(err, zk.ErrNoNode) {
 		return nil, ErrLost
 	}
@@ -173,7 +169,7 @@ func hold(ctx context.Context, c *zk.Client, dir, guid, path string) (*Lock, err
 		return nil, err
 	}
 	held, release := context.WithCancel(context.Background())
-	l := &Lock{c: c, dir: dir, guid: guid, path: path, token: own.Stat.Czxid, lost: make(chan struct{}), release: release}
+	l := &Lock{c: j.c, journal: j, guid: guid, path: path, token: own.Stat.Czxid, lost: make(chan struct{}), release: release}
 	go l.monitor(held, deleted)
 	return l, nil
 }

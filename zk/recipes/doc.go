@@ -18,9 +18,11 @@
 //
 // # Znodes
 //
-// Missing parents are made, the last one as a container, which servers delete when it
-// has been used and is empty. Contenders' names have the form GUID-KIND-SEQUENCE.
-// Other children of a recipe's znode are ignored.
+// Missing parents are made. The znode of a recipe is a container, which servers delete
+// when it has been used and is empty; only a Counter's is persistent. Contenders' names have the form GUID-KIND-SEQUENCE.
+// Each value keeps an ephemeral marker change-GUID there, by which it learns whether a
+// change of unknown outcome has happened, and keeps it from happening later. Other
+// children of a recipe's znode are ignored.
 //
 // # Concurrency
 //

@@ -15,12 +15,15 @@ var ErrNoLeader = errors.New("there is no leader")
 // Election has one leader at a time among those that campaign, in the order in which
 // they came. When the leader's session expires the next one leads.
 type Election struct {
-	c    *zk.Client
-	path string
+	c       *zk.Client
+	path    string
+	journal *journal
 }
 
 // NewElection names an election by the path of its znode.
-func NewElection(c *zk.Client, path string) *Election { return &Election{c, path} }
+func NewElection(c *zk.Client, path string) *Election {
+	return &Election{c, path, newJournal(c, path, zk.Container)}
+}
 
 // Leadership is the lead of an election.
 type Leadership struct{ lock *Lock }
@@ -38,7 +41,7 @@ func (l *Leadership) Resign(ctx context.Context) error { return l.lock.Unlock(ct
 // Campaign waits until one leads, ctx ends or the session does. The data, such as an
 // address, is what others see of the leader. After an error one is no candidate.
 func (e *Election) Campaign(ctx context.Context, data []byte) (*Leadership, error) {
-	lock, err := acquire(ctx, e.c, e.path, kindCandidate, data, everyKind, false)
+	lock, err := acquire(ctx, e.journal, kindCandidate, data, everyKind, false)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +115,7 @@ func (e *Election) Observe(ctx context.Context) <-chan Leader {
 
 // awaitCandidate returns when a candidate may have come.
 func (e *Election) awaitCandidate(ctx context.Context) error {
-	return within(ctx, e.c, e.path, func() error {
+	return within(ctx, e.c, e.path, zk.Container, func() error {
 		children, events, err := e.c.ChildrenW(ctx, e.path)
 		if err != nil {
 			return err

@@ -53,15 +53,15 @@ func newGUID() string {
 	return hex.EncodeToString(b)
 }
 
-// makeDir makes a recipe's znode and its parents.
-func makeDir(ctx context.Context, c *zk.Client, path string) error {
+// makeDir makes a recipe's znode, of the mode, and its parents.
+func makeDir(ctx context.Context, c *zk.Client, path string, leaf zk.Mode) error {
 	for i := 1; i <= len(path); i++ {
 		if i < len(path) && path[i] != '/' {
 			continue
 		}
 		mode := zk.Persistent
 		if i == len(path) {
-			mode = zk.Container
+			mode = leaf
 		}
 		err := retry(ctx, func() error {
 			_, err := c.Create(ctx, path[:i], nil, mode)
@@ -79,44 +79,22 @@ func makeDir(ctx context.Context, c *zk.Client, path string) error {
 
 // within carries out what needs the recipe's znode, which it makes if it is missing:
 // servers may delete an empty container at any time.
-func within(ctx context.Context, c *zk.Client, dir string, ask func() error) error {
+func within(ctx context.Context, c *zk.Client, dir string, mode zk.Mode, ask func() error) error {
 	const attempts = 10
 	var err error
 	for range attempts {
 		if err = ask(); !errors.Is(err, zk.ErrNoNode) {
 			return err
 		}
-		if err := makeDir(ctx, c, dir); err != nil {
+		if err := makeDir(ctx, c, dir, mode); err != nil {
 			return err
 		}
 	}
 	return fmt.Errorf("%s is deleted again and again: %w", dir, err)
 }
 
-// createOwn makes a znode whose name begins with a GUID, once. When the answer was
-// lost it looks for the znode, after a sync, so that what was decided is seen.
-func createOwn(ctx context.Context, c *zk.Client, dir, guid, rest string, data []byte, mode zk.Mode) (string, error) {
-	for {
-		created, err := c.Create(ctx, dir+"/"+guid+rest, data, mode)
-		if err == nil {
-			return created.Path, nil
-		}
-		if !passing(err) || ctx.Err() != nil {
-			return "", err
-		}
-		if zk.Unknown(err) {
-			path, err := findOwn(ctx, c, dir, guid)
-			if err != nil || path != "" {
-				return path, err
-			}
-		} else {
-			pause(ctx)
-		}
-	}
-}
-
-// findOwn returns the path of the znode whose name begins with the GUID, "" for none.
-func findOwn(ctx context.Context, c *zk.Client, dir, guid string) (string, error) {
+// find returns the path of the znode whose name begins with the GUID, "" for none.
+func find(ctx context.Context, c *zk.Client, dir, guid string) (string, error) {
 	var children zk.ChildrenReply
 	err := retry(ctx, func() (err error) {
 		if _, err = c.Sync(ctx, dir); err == nil {
@@ -145,27 +123,6 @@ func remove(ctx context.Context, c *zk.Client, path string) error {
 		return nil
 	}
 	return err
-}
-
-// disown deletes in the background what a GUID names, until it is gone or the session
-// has ended: a contender that has given up must not stand in the others' way.
-func disown(c *zk.Client, dir, guid string) {
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		defer cancel()
-		for c.Err() == nil {
-			path, err := findOwn(ctx, c, dir, guid)
-			if err == nil && path == "" {
-				return
-			}
-			if err == nil {
-				err = remove(ctx, c, path)
-			}
-			if err != nil && !passing(err) {
-				return // the session has ended, and its ephemeral znodes with it
-			}
-		}
-	}()
 }
 
 // awaitGone returns when the znode does not exist. It reads the znode, since a read of
@@ -208,4 +165,12 @@ func unwatch(c *zk.Client, path string, events <-chan zk.Event) {
 		defer cancel()
 		_, _ = c.RemoveWatch(ctx, path, events, true)
 	}()
+}
+
+// parentOf returns the path above; the root is its own.
+func parentOf(path string) string {
+	if i := strings.LastIndexByte(path, '/'); i > 0 {
+		return path[:i]
+	}
+	return "/"
 }
