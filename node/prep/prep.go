@@ -220,7 +220,7 @@ func requestRecord(op jute.OpCode) jute.Record {
 
 // decode reads a request's record. Bytes behind it are ignored, as Apache does.
 func decode(body []byte, record jute.Record) jute.ErrorCode {
-	d := jute.NewDecoder(body)
+	d := jute.NewRequestDecoder(body)
 	record.Decode(d)
 	if d.Err() != nil {
 		return jute.CodeMarshallingError

@@ -98,8 +98,9 @@ func (r *Replica) identify(c *Conn, h jute.RequestHeader, body []byte) {
 // The answers carry no zxid, as in 3.8.
 func (r *Replica) authenticate(c *Conn, h jute.RequestHeader, body []byte) {
 	var q jute.AuthPacket
-	if err := decode(body, &q); err != nil {
-		c.cutOff("auth packet: " + err.Error())
+	d := jute.NewDecoder(body) // a null scheme is none that proves anything
+	if q.Decode(d); d.Err() != nil {
+		c.cutOff("auth packet: " + d.Err().Error())
 		return
 	}
 	ids, verdict := r.cfg.Security.Auth.Authenticate(q.Scheme, q.Auth, c.caller.Load().IDs)

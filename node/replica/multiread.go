@@ -34,7 +34,8 @@ func multiRead(t *tree.Tree, who tree.Caller, ops []jute.MultiOp) (jute.Record, 
 			}
 			result.Record = &r
 		default:
-			return nil, fmt.Errorf("%w: %v in a multiRead", jute.ErrMalformed, op.Type)
+			// The client gets an answer without parts, as from Apache.
+			return new(jute.MultiResponse), fmt.Errorf("%w: %v in a multiRead", jute.ErrMalformed, op.Type)
 		}
 		if code, failed := err.(jute.ErrorCode); failed {
 			result = jute.MultiOp{Type: jute.OpError, Err: code, Record: &jute.ErrorResponse{Err: code}}

@@ -19,7 +19,7 @@ func kindOf(op jute.OpCode) kind {
 	switch op {
 	case jute.OpExists, jute.OpGetData, jute.OpGetACL, jute.OpGetChildren, jute.OpGetChildren2, jute.OpMultiRead,
 		jute.OpPing, jute.OpSetWatches, jute.OpSetWatches2, jute.OpAddWatch, jute.OpCheckWatches, jute.OpRemoveWatches,
-		jute.OpAuth, jute.OpSASL, jute.OpWhoAmI, jute.OpGetEphemerals, jute.OpGetAllChildrenNumber:
+		jute.OpAuth, jute.OpSASL, jute.OpDeleteContainer, jute.OpWhoAmI, jute.OpGetEphemerals, jute.OpGetAllChildrenNumber:
 		return kindLocal
 	case jute.OpCreate, jute.OpCreate2, jute.OpCreateContainer, jute.OpCreateTTL, jute.OpDelete, jute.OpSetData,
 		jute.OpSetACL, jute.OpCheck, jute.OpMulti, jute.OpReconfig, jute.OpCloseSession:
@@ -81,7 +81,8 @@ func multiReply(result *tree.Result) jute.Record {
 // syncReply answers a sync with the path that was asked for.
 func syncReply(body []byte) (jute.Record, jute.ErrorCode) {
 	var q jute.SyncRequest
-	if decode(body, &q) != nil {
+	d := jute.NewDecoder(body) // a null path is none, and does no harm
+	if q.Decode(d); d.Err() != nil {
 		return nil, jute.CodeMarshallingError
 	}
 	return &jute.SyncResponse{Path: q.Path}, jute.CodeOK

@@ -48,7 +48,7 @@ func (r *Replica) serveLocal(c *Conn, h jute.RequestHeader, body []byte) {
 	if err != nil && !known {
 		code = jute.CodeMarshallingError
 	}
-	if code != jute.CodeOK {
+	if known && code != jute.CodeOK {
 		answer = nil
 	}
 	c.client.Reply(r.header(h.Xid, code), answer)
@@ -113,8 +113,9 @@ func (r *Replica) readMeta(c *Conn, op jute.OpCode, body []byte) (jute.Record, e
 		return &jute.GetAllChildrenNumberResponse{TotalNumber: n}, err
 	case jute.OpGetEphemerals:
 		var q jute.GetEphemeralsRequest
-		if err := decode(body, &q); err != nil {
-			return nil, err
+		d := jute.NewDecoder(body) // a null prefix is none
+		if q.Decode(d); d.Err() != nil {
+			return nil, d.Err()
 		}
 		return &jute.GetEphemeralsResponse{Ephemerals: withPrefix(t.Ephemerals(c.session), q.PrefixPath)}, nil
 	case jute.OpMultiRead:
@@ -123,6 +124,8 @@ func (r *Replica) readMeta(c *Conn, op jute.OpCode, body []byte) (jute.Record, e
 			return nil, err
 		}
 		return multiRead(t, who, q.Ops)
+	case jute.OpDeleteContainer:
+		return nil, jute.CodeBadArguments // the servers' own: no client may ask for it
 	case jute.OpWhoAmI:
 		return whoAmI(who), nil
 	}
@@ -132,7 +135,7 @@ func (r *Replica) readMeta(c *Conn, op jute.OpCode, body []byte) (jute.Record, e
 // decode reads a request's body. As Apache does, it lets more bytes follow: later versions
 // of a record are longer.
 func decode(body []byte, q jute.Record) error {
-	d := jute.NewDecoder(body)
+	d := jute.NewRequestDecoder(body)
 	q.Decode(d)
 	return d.Err()
 }

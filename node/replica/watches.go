@@ -1,6 +1,13 @@
 package replica
 
-import "zoolab/zk/jute"
+import (
+	"fmt"
+
+	"zoolab/zk/jute"
+)
+
+// errNullList refuses what no client sends and Apache does not take.
+var errNullList = fmt.Errorf("%w: a list of watches is null", jute.ErrMalformed)
 
 // changeWatches carries out the local operations on the client's watches.
 func (r *Replica) changeWatches(c *Conn, op jute.OpCode, body []byte) (jute.Record, error) {
@@ -11,6 +18,9 @@ func (r *Replica) changeWatches(c *Conn, op jute.OpCode, body []byte) (jute.Reco
 		if err := decode(body, &q); err != nil {
 			return nil, err
 		}
+		if q.DataWatches == nil || q.ExistWatches == nil || q.ChildWatches == nil {
+			return nil, errNullList
+		}
 		t.SetWatches(&jute.SetWatches2{
 			RelativeZxid: q.RelativeZxid,
 			DataWatches:  q.DataWatches, ExistWatches: q.ExistWatches, ChildWatches: q.ChildWatches,
@@ -20,6 +30,9 @@ func (r *Replica) changeWatches(c *Conn, op jute.OpCode, body []byte) (jute.Reco
 		var q jute.SetWatches2
 		if err := decode(body, &q); err != nil {
 			return nil, err
+		}
+		if q.DataWatches == nil || q.ExistWatches == nil || q.ChildWatches == nil || q.PersistentWatches == nil || q.PersistentRecursiveWatches == nil {
+			return nil, errNullList
 		}
 		t.SetWatches(&q, c.client)
 		return nil, nil

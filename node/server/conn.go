@@ -290,8 +290,9 @@ func (c *conn) first(br *bufio.Reader) (connected bool, err error) {
 	c.countIn(len(frame))
 	c.s.stats.m.ConnectRequests.Add(1)
 	var req jute.ReadOnlyConnectRequest
-	if err := jute.Unmarshal(frame, &req); err != nil {
-		return false, fmt.Errorf("connect request: %w", err)
+	d := jute.NewRequestDecoder(frame) // more may follow: later versions of the record are longer
+	if req.Decode(d); d.Err() != nil {
+		return false, fmt.Errorf("connect request: %w", d.Err())
 	}
 	c.s.hooks.Submit(replica.ClientConnect{Conn: c.replica, Request: req})
 	c.mu.Lock()

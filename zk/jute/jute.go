@@ -89,13 +89,19 @@ func appendCountOrNull(b []byte, n int, null bool) []byte {
 // Decoder reads values from a slice. After the first error every read returns a
 // zero value, so a record is decoded without checks and Err is asked once.
 type Decoder struct {
-	b   []byte // what is still to be read
-	err error
+	b       []byte // what is still to be read
+	err     error
+	request bool
 }
 
 // NewDecoder reads from b, which must not change while the decoded records live:
 // buffers share its memory.
 func NewDecoder(b []byte) *Decoder { return &Decoder{b: b} }
+
+// NewRequestDecoder is NewDecoder for the body of a client's request, in which it takes what
+// Apache's server takes and refuses what that stumbles over: any byte but 0 is true, a vector
+// of any negative count is null, and a null string is malformed.
+func NewRequestDecoder(b []byte) *Decoder { return &Decoder{b: b, request: true} }
 
 // Err returns the first error, wrapping ErrMalformed.
 func (d *Decoder) Err() error { return d.err }
@@ -139,16 +145,17 @@ func (d *Decoder) Int64() int64 {
 	return 0
 }
 
-// Bool reads a bool. Only 0 and 1 are accepted, so that what is decoded encodes to the same bytes.
+// Bool reads a bool. Outside of requests only 0 and 1 are accepted, so that what is decoded
+// encodes to the same bytes.
 func (d *Decoder) Bool() bool {
 	v := d.take(1, "bool")
 	if v == nil {
 		return false
 	}
-	if v[0] > 1 {
+	if v[0] > 1 && !d.request {
 		d.fail("bool is %d", v[0])
 	}
-	return v[0] == 1
+	return v[0] != 0
 }
 
 // Buffer reads a buffer, nil for null. It shares memory with the decoder's input.
@@ -160,9 +167,12 @@ func (d *Decoder) Buffer() []byte {
 	return d.take(n, "buffer")
 }
 
-// String reads a string; null reads as empty.
+// String reads a string; null reads as empty, where it is allowed.
 func (d *Decoder) String() string {
 	n := d.length("string")
+	if n < 0 && d.request {
+		d.fail("a string is null")
+	}
 	if n <= 0 {
 		return ""
 	}
@@ -181,6 +191,10 @@ func (d *Decoder) nullString() *string {
 // Count reads a vector's item count, -1 for null. Each item takes at least one
 // byte, so a count above the bytes left is an error, not an allocation.
 func (d *Decoder) Count() int {
+	if d.request && len(d.b) > 0 && d.b[0] >= 0x80 {
+		_ = d.Int32()
+		return -1
+	}
 	n := d.length("vector")
 	if n > len(d.b) {
 		d.fail("vector of %d items in %d bytes", n, len(d.b))
