@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"slices"
 
 	"zoolab/node/tree"
 	"zoolab/zk/jute"
@@ -34,7 +35,10 @@ func multiRead(t *tree.Tree, who tree.Caller, ops []jute.MultiOp) (jute.Record, 
 			}
 			result.Record = &r
 		default:
-			// The client gets an answer without parts, as from Apache.
+			if slices.ContainsFunc(ops, isRead) {
+				return nil, fmt.Errorf("%w: reads and writes in a multiRead", jute.ErrMalformed)
+			}
+			// As from Apache, the client gets an answer without parts.
 			return new(jute.MultiResponse), fmt.Errorf("%w: %v in a multiRead", jute.ErrMalformed, op.Type)
 		}
 		if code, failed := err.(jute.ErrorCode); failed {
@@ -46,4 +50,9 @@ func multiRead(t *tree.Tree, who tree.Caller, ops []jute.MultiOp) (jute.Record, 
 		answer.Results[i] = result
 	}
 	return answer, nil
+}
+
+// isRead reports whether an operation may stand in a multiRead.
+func isRead(op jute.MultiOp) bool {
+	return op.Type == jute.OpGetData || op.Type == jute.OpGetChildren
 }

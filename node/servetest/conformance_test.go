@@ -69,7 +69,6 @@ func buildInto(dir string) (string, error) {
 // the transcript (connection and label), and why.
 var accepted = map[string]string{
 	"p sync /\U0001F600":          "Java writes characters beyond the basic plane as two surrogates; no znode can have such a name",
-	"r a write":                   "an answer with an error has no body; of the original it is an empty list of results",
 	"x operation reconfig":        "every write that is refused takes a zxid here",
 	"x operation createSession":   "a client has no business to send it: the connection is closed",
 	"x operation deleteContainer": "internal: of the original, any client may delete a childless znode with it, whatever its ACL",
