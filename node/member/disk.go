@@ -25,6 +25,7 @@ type disk struct {
 	wake         sync.Cond
 	pending      []replica.Effect
 	pendingBytes int
+	pendingSince time.Time // when the first of pending came
 	stopped      bool
 
 	maxPendingBytes int // the constant, less in tests
@@ -55,6 +56,9 @@ func (d *disk) flush() {
 		return
 	}
 	d.mu.Lock()
+	if len(d.pending) == 0 {
+		d.pendingSince = time.Now()
+	}
 	d.pending = append(d.pending, d.fresh...)
 	d.pendingBytes += d.freshBytes
 	pendingBytes := d.pendingBytes
@@ -87,15 +91,38 @@ func (d *disk) run() {
 		}
 		clear(batch)
 		batch, d.pending, d.pendingBytes = d.pending, batch[:0], 0
+		since := d.pendingSince
 		d.mu.Unlock()
 		if len(batch) == 0 {
 			return
 		}
+		began := time.Now()
 		if err := d.carryOut(batch); err != nil {
 			d.m.fail(err)
 			return
 		}
+		d.measure(batch, since, began)
 	}
+}
+
+// measure counts a batch that was waited for since a moment, and then carried out.
+func (d *disk) measure(batch []replica.Effect, since, began time.Time) {
+	records := int64(0)
+	for _, e := range batch {
+		if _, ok := e.(zab.Append); ok {
+			records++
+		}
+	}
+	x, ended := d.m.metrics, time.Now()
+	x.DiskQueue.Observe(int64(len(batch)))
+	if records == 0 {
+		return
+	}
+	x.LogRecords.Add(records)
+	x.DiskBatch.Observe(records)
+	x.DiskQueueTime.Observe(began.Sub(since).Microseconds())
+	x.DiskFlush.Observe(ended.Sub(began).Microseconds())
+	x.DiskQueueAndFlush.Observe(ended.Sub(since).Microseconds())
 }
 
 // carryOut makes a batch durable and says so. Appends are synced together, before the

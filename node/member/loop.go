@@ -67,6 +67,8 @@ func (m *Member) loop(ctx context.Context) {
 	defer m.logPanic("event loop")
 	ticker := time.NewTicker(max(10*time.Millisecond, time.Duration(m.cfg.TickTimeMs)*time.Millisecond/ticksPerTick))
 	defer ticker.Stop()
+	// A member begins with an election, which no change of roles announces.
+	m.measureRole(zab.RoleChanged{Role: zab.RoleLooking})
 	m.step(zab.Tick{})
 	m.flush()
 	var batch []replica.Input
@@ -82,10 +84,12 @@ func (m *Member) loop(ctx context.Context) {
 		case <-m.inbox.wake:
 		}
 		batch = m.inbox.take(batch)
+		requests, began := requestsIn(batch), time.Now()
 		for i, in := range batch {
 			m.step(in)
 			batch[i] = nil
 		}
+		m.measureBatch(len(batch), requests, began)
 		m.flush()
 	}
 }
@@ -102,7 +106,12 @@ func (m *Member) logPanic(where string) {
 // watchDigest says, once, that the tree is not what it was where its transactions were made.
 func (m *Member) watchDigest() {
 	n := m.replica.Tree().DigestMismatches()
-	if n == 0 || m.digestDiffers {
+	if n <= m.mismatches {
+		return
+	}
+	m.metrics.DigestMismatches.Add(n - m.mismatches)
+	m.mismatches = n
+	if m.digestDiffers {
 		return
 	}
 	m.digestDiffers = true
@@ -123,11 +132,13 @@ func (m *Member) step(in replica.Input) {
 	for _, e := range m.replica.Step(m.now(), in) {
 		m.carryOut(e)
 	}
+	m.measure()
 }
 
 func (m *Member) carryOut(e replica.Effect) {
 	switch e := e.(type) {
 	case zab.Send:
+		m.measureSend(&e.Packet)
 		m.peers.Send(e.Conn, &e.Packet)
 	case zab.Append, zab.SaveAcceptedEpoch, zab.SaveCurrentEpoch, zab.Truncate, zab.ReadHistory,
 		replica.InstallSnapshot, replica.TakeSnapshot:
@@ -148,6 +159,7 @@ func (m *Member) carryOut(e replica.Effect) {
 	case replica.OverQuota:
 		m.warnQuota(e.Breach)
 	case zab.RoleChanged:
+		m.measureRole(e)
 		m.log.Info("role changed", "role", e.Role.String(), "leader", e.Leader, "epoch", e.Epoch,
 			"lastZxid", hex(m.replica.Tree().LastZxid()))
 	default:

@@ -61,6 +61,8 @@ type Member struct {
 	// digestDiffers is set once that was logged. Owned by the event loop.
 	digestDiffers bool
 	quotaWarnings quotaWarnings
+	mismatches    int64 // of digests, as far as they were counted
+	roles         roles
 
 	failOnce sync.Once
 	failure  error
@@ -327,7 +329,8 @@ func (m *Member) fail(err error) {
 func (m *Member) now() replica.Now {
 	t := time.Now()
 	// The monotonic reading of started makes the difference immune to clock changes.
-	return replica.Now{MonoMs: t.Sub(m.started).Milliseconds(), WallMs: t.UnixMilli()}
+	elapsed := t.Sub(m.started)
+	return replica.Now{MonoMs: elapsed.Milliseconds(), MonoUs: elapsed.Microseconds(), WallMs: t.UnixMilli()}
 }
 
 // autopurge removes snapshots and logs that are no longer needed, every few hours.

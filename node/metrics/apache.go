@@ -53,6 +53,11 @@ type Metrics struct {
 	DiskQueueTime       Summary // how long a batch's first transaction waited for the disk
 	DiskFlush           Summary // writing and syncing a batch
 
+	WatchesCreated  Summary // watchers told of one create
+	WatchesDeleted  Summary // watchers told of one delete
+	WatchesChanged  Summary // watchers told of one write
+	WatchesChildren Summary // watchers told of changed children
+
 	ReadPerNamespace  SummarySet // bytes read at once, by the first name of the path
 	WritePerNamespace SummarySet // bytes written at once, likewise
 
@@ -175,12 +180,12 @@ func (m *Metrics) summaries() []entry {
 		of("socket_closing_time", plain, nil),
 		of("proposal_process_time", plain, nil),
 		of("leader_unavailable_time", micros, &m.LeaderUnavailable),
-		of("node_created_watch_count", plain, nil),
+		of("node_created_watch_count", plain, &m.WatchesCreated),
 		of("session_queues_drained", plain, nil),
 		of("write_commit_proc_req_queued", plain, nil),
 		of("connection_token_deficit", plain, nil),
 		of("read_commit_proc_req_queued", plain, nil),
-		of("node_deleted_watch_count", plain, nil),
+		of("node_deleted_watch_count", plain, &m.WatchesDeleted),
 		of("startup_txns_load_time", micros, &m.StartupTxnsLoad),
 		of("sync_processor_queue_size", plain, &m.DiskQueue),
 		of("follower_sync_time", micros, &m.FollowerSync),
@@ -205,12 +210,12 @@ func (m *Metrics) summaries() []entry {
 		of("election_time", micros, &m.Election),
 		of("commit_commit_proc_req_queued", plain, nil),
 		of("sync_processor_batch_size", plain, &m.DiskBatch),
-		of("node_children_watch_count", plain, nil),
+		of("node_children_watch_count", plain, &m.WatchesChildren),
 		of("write_batch_time_in_commit_processor", plain, nil),
 		of("read_commit_proc_issued", plain, nil),
 		of("concurrent_request_processing_in_commit_processor", plain, nil),
 		of("observer_sync_time", plain, nil),
-		of("node_changed_watch_count", plain, nil),
+		of("node_changed_watch_count", plain, &m.WatchesChanged),
 		of("sync_process_time", plain, nil),
 		of("startup_snap_load_time", micros, &m.StartupSnapshotLoad),
 	}

@@ -127,6 +127,7 @@ func (r *Replica) close(c *Conn, reason string) {
 // has no reason to read from them and to see it.
 func (r *Replica) closeLate() {
 	for r.early.Len() > 0 && r.now.MonoMs-r.early.All()[0].conn.sinceMs >= earlyMs {
+		r.measure(ClosedEarly, 1)
 		r.close(r.early.Pop().conn, "this member has no quorum")
 	}
 	for _, table := range []map[int64]*Conn{r.creating, r.revalidating} {

@@ -16,7 +16,7 @@ type leadership struct {
 	sessions *tracker
 	// proposed holds transactions that were proposed and not yet delivered, oldest
 	// first, so that they need not be decoded again; proposedBytes is their size.
-	proposed      fifo.Queue[*jute.LoggedTxn]
+	proposed      fifo.Queue[proposal]
 	proposedBytes int64
 	// syncs waits for a confirmation, by token. Tokens rise, so answers keep the order.
 	syncs     map[uint64]syncRequest
@@ -54,10 +54,16 @@ func (l *leadership) sessionCount() int {
 	return len(l.sessions.sessions)
 }
 
-// takeProposed returns a transaction that this leader proposed, or nil.
-func (l *leadership) takeProposed(entry zab.Entry) *jute.LoggedTxn {
-	if l.proposed.Len() == 0 || l.proposed.All()[0].Header.Zxid != entry.Zxid {
-		return nil
+// proposal is a transaction that was proposed, and when, by MonoUs.
+type proposal struct {
+	txn  *jute.LoggedTxn
+	atUs int64
+}
+
+// takeProposed returns a transaction that this leader proposed; without one txn is nil.
+func (l *leadership) takeProposed(entry zab.Entry) proposal {
+	if l.proposed.Len() == 0 || l.proposed.All()[0].txn.Header.Zxid != entry.Zxid {
+		return proposal{atUs: -1}
 	}
 	l.proposedBytes -= int64(len(entry.Payload))
 	return l.proposed.Pop()
@@ -97,11 +103,12 @@ func (r *Replica) propose(q request) {
 	if txn.Header.Type == jute.OpCloseSession {
 		r.lead.sessions.startClosing(q.session)
 	}
-	r.lead.proposed.Push(&txn)
+	r.lead.proposed.Push(proposal{&txn, r.now.MonoUs})
 	// What a transaction adds to its request fits in here, but for a long list of ephemerals.
 	payload := txn.Append(make([]byte, 0, len(q.body)+txnRoomBytes))
 	r.lead.proposedBytes += int64(len(payload))
 	r.lead.sizes.observe(len(payload))
+	r.measure(Proposed, int64(len(payload)))
 	r.stepCore(zab.Propose{Entry: zab.Entry{Zxid: zxid, Payload: payload}})
 }
 
@@ -154,6 +161,7 @@ func (r *Replica) expireSessions() {
 		}
 	}
 	for _, id := range r.lead.sessions.expired(r.now.MonoMs) {
+		r.measure(SessionExpired, 1)
 		r.propose(request{session: id, op: jute.OpCloseSession, owner: r.lead.sessions.sessions[id].owner})
 	}
 }

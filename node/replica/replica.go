@@ -45,6 +45,8 @@ type Config struct {
 type Now struct {
 	MonoMs int64
 	WallMs int64
+	// MonoUs is MonoMs more exactly. Only Samples depend on it, and it may be left out.
+	MonoUs int64
 }
 
 // Status is what a member says of itself, published for other goroutines.
@@ -90,6 +92,7 @@ type Replica struct {
 	inbox    []zab.Effect
 	draining bool
 	out      []Effect
+	samples  []Sample
 
 	role       zab.Role
 	sinceMs    int64      // when the role was taken
@@ -153,6 +156,8 @@ func (r *Replica) Step(now Now, in Input) []Effect {
 	r.now = now
 	clear(r.out)
 	r.out = r.out[:0]
+	clear(r.samples)
+	r.samples = r.samples[:0]
 	switch in := in.(type) {
 	case ClientConnect:
 		r.clientConnect(in.Conn, &in.Request)
@@ -201,6 +206,7 @@ func (r *Replica) carryOut(effect zab.Effect) {
 		r.deliver(e.Entry)
 	case zab.Append:
 		r.emit(effect)
+		r.measureProposal(e.Payload)
 		r.logged++
 		r.loggedBytes += int64(len(e.Payload))
 	case zab.RoleChanged:
@@ -273,7 +279,8 @@ func (r *Replica) dropClients() {
 
 // deliver applies a committed transaction and answers whoever waits for it here.
 func (r *Replica) deliver(entry zab.Entry) {
-	txn := r.lead.takeProposed(entry)
+	proposed := r.lead.takeProposed(entry)
+	txn := proposed.txn
 	if txn == nil {
 		txn = new(jute.LoggedTxn)
 		if err := jute.Unmarshal(entry.Payload, txn); err != nil {
@@ -287,6 +294,7 @@ func (r *Replica) deliver(entry zab.Entry) {
 	if r.role == zab.RoleLeaderEstablished {
 		r.lead.applied(txn)
 	}
+	r.measureApplied(txn, &result, proposed.atUs)
 	r.answer(txn, &result)
 	tooLong := r.snapshotAtBytes > 0 && r.loggedBytes >= r.snapshotAtBytes
 	if (r.logged >= r.snapshotAt || tooLong) && r.role.Established() {

@@ -19,6 +19,15 @@ type Result struct {
 	// OpError: 0 before the failed one, its code at it, CodeRuntimeInconsistency after.
 	// In the answer a create that is not of type OpCreate is labelled OpCreate2.
 	Multi []Result
+	// Fired has the events of the whole transaction that somebody watched, valid until the
+	// next Apply. It is empty in the results of a multi's parts.
+	Fired []Fired
+}
+
+// Fired is an event and how many watchers were told of it.
+type Fired struct {
+	Event    jute.EventType
+	Watchers int
 }
 
 // Validate reports why a transaction can't be applied by this version: a body that is
@@ -53,6 +62,7 @@ func (t *Tree) apply(txn *jute.LoggedTxn) Result {
 	if err != nil {
 		panic(fmt.Sprintf("tree: transaction 0x%x of type %v can't be applied: %v", txn.Header.Zxid, txn.Header.Type, err))
 	}
+	t.watches.fired = t.watches.fired[:0]
 	var r Result
 	if txn.Header.Type == jute.OpMulti {
 		r = t.applyMulti(&txn.Header, parts)
@@ -62,6 +72,7 @@ func (t *Tree) apply(txn *jute.LoggedTxn) Result {
 	if zxid := txn.Header.Zxid; zxid > t.lastZxid.Load() {
 		t.lastZxid.Store(zxid)
 	}
+	r.Fired = t.watches.fired
 	t.compareDigest(txn)
 	if t.pendingDigest == nil {
 		t.digestLog.add(txn.Header.Zxid, t.digest)

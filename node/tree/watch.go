@@ -37,6 +37,7 @@ type watches struct {
 	// to the next only to save its memory. Both are used under the tree's write lock.
 	event uint64
 	due   []Watcher
+	fired []Fired // by the transaction that is applied
 }
 
 func (ws *watches) init() { ws.table.init() }
@@ -63,8 +64,8 @@ func (ws *watches) fireCreated(node, parent occasion, zxid int64) {
 	ws.event++
 	changed := ws.collect(childWatch, parent.path, jute.EventNodeChildrenChanged)
 	ws.mu.Unlock()
-	notify(ws.due[:created], jute.EventNodeCreated, node, zxid)
-	notify(ws.due[created:changed], jute.EventNodeChildrenChanged, parent, zxid)
+	ws.notify(ws.due[:created], jute.EventNodeCreated, node, zxid)
+	ws.notify(ws.due[created:changed], jute.EventNodeChildrenChanged, parent, zxid)
 	clear(ws.due)
 }
 
@@ -78,8 +79,8 @@ func (ws *watches) fireDeleted(node, parent occasion, zxid int64) {
 	ws.event++
 	changed := ws.collect(childWatch, parent.path, jute.EventNodeChildrenChanged)
 	ws.mu.Unlock()
-	notify(ws.due[:deleted], jute.EventNodeDeleted, node, zxid)
-	notify(ws.due[deleted:changed], jute.EventNodeChildrenChanged, parent, zxid)
+	ws.notify(ws.due[:deleted], jute.EventNodeDeleted, node, zxid)
+	ws.notify(ws.due[deleted:changed], jute.EventNodeChildrenChanged, parent, zxid)
 	clear(ws.due)
 }
 
@@ -88,7 +89,7 @@ func (ws *watches) fireData(node occasion, zxid int64) {
 	ws.begin()
 	ws.collect(dataWatch, node.path, jute.EventNodeDataChanged)
 	ws.mu.Unlock()
-	notify(ws.due, jute.EventNodeDataChanged, node, zxid)
+	ws.notify(ws.due, jute.EventNodeDataChanged, node, zxid)
 	clear(ws.due)
 }
 
@@ -106,10 +107,11 @@ func (ws *watches) collect(kind watchKind, path string, event jute.EventType) in
 }
 
 // notify tells those of an event who may read its znode.
-func notify(list []Watcher, event jute.EventType, node occasion, zxid int64) {
+func (ws *watches) notify(list []Watcher, event jute.EventType, node occasion, zxid int64) {
 	if len(list) == 0 {
 		return
 	}
+	ws.fired = append(ws.fired, Fired{event, len(list)})
 	everybody := Allowed(node.acl, jute.PermRead, Caller{})
 	for _, w := range list {
 		if r, reads := w.(Reader); reads && !everybody && !Allowed(node.acl, jute.PermRead, r.Caller()) {

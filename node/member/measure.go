@@ -1,0 +1,132 @@
+package member
+
+import (
+	"strings"
+	"time"
+
+	"zoolab/node/metrics"
+	"zoolab/node/replica"
+	"zoolab/node/zab"
+	"zoolab/zk/jute"
+)
+
+// measure counts what the replica's last step measured.
+func (m *Member) measure() {
+	x := m.metrics
+	for _, s := range m.replica.Samples() {
+		switch s.What {
+		case replica.Proposed:
+			x.Proposals.Add(1)
+		case replica.Committed:
+			x.Commits.Add(1)
+			x.QuorumAck.Observe(s.Value)
+		case replica.ProposalReceived:
+			x.LearnerProposals.Add(1)
+			x.ProposalLatency.Observe(s.Value)
+		case replica.CommitReceived:
+			x.LearnerCommits.Add(1)
+			x.CommitPropagation.Observe(s.Value)
+		case replica.Applied:
+			x.Propagation.Observe(s.Value)
+		case replica.Written:
+			if top, _, _ := strings.Cut(strings.TrimPrefix(s.Path, "/"), "/"); top != "" {
+				x.WritePerNamespace.At(top).Observe(s.Value)
+			}
+		case replica.WatchesFired:
+			if fired := m.watchesFired(s.Event); fired != nil {
+				fired.Observe(s.Value)
+			}
+		case replica.SessionExpired:
+			x.SessionsExpired.Add(1)
+		case replica.ClosedEarly:
+			x.ClosedWithoutQuorum.Add(1)
+		}
+	}
+}
+
+func (m *Member) watchesFired(event jute.EventType) *metrics.Summary {
+	switch event {
+	case jute.EventNodeCreated:
+		return &m.metrics.WatchesCreated
+	case jute.EventNodeDeleted:
+		return &m.metrics.WatchesDeleted
+	case jute.EventNodeDataChanged:
+		return &m.metrics.WatchesChanged
+	case jute.EventNodeChildrenChanged:
+		return &m.metrics.WatchesChildren
+	}
+	return nil
+}
+
+// measureSend counts the packets that begin something.
+func (m *Member) measureSend(p *jute.QuorumPacket) {
+	switch p.Type {
+	case jute.PacketDiff:
+		m.metrics.Diffs.Add(1)
+	case jute.PacketSnap:
+		m.metrics.Snaps.Add(1)
+	case jute.PacketRevalidate:
+		if m.replica.Status().Role == zab.RoleLeaderEstablished {
+			m.metrics.Revalidations.Add(1)
+		} else {
+			m.metrics.ConnectionRevalidations.Add(1)
+		}
+	}
+}
+
+// roles measures how long a member is without an established role. The event loop owns it.
+type roles struct {
+	lostAt  time.Time // when the member began to look for a leader, zero once it serves
+	foundAt time.Time // when the leader was found
+}
+
+// measureRole measures elections. A member that stands alone has none to speak of.
+func (m *Member) measureRole(e zab.RoleChanged) {
+	if !m.cfg.Distributed {
+		return
+	}
+	x, r, now := m.metrics, &m.roles, time.Now()
+	switch e.Role {
+	case zab.RoleLooking:
+		x.Elections.Add(1)
+		if r.lostAt.IsZero() {
+			r.lostAt = now
+		}
+	case zab.RoleFollowing, zab.RoleLeading:
+		r.foundAt = now
+		x.Election.Observe(m.replica.Status().ElectionTimeMs * int64(time.Millisecond/time.Microsecond))
+	case zab.RoleFollowerEstablished, zab.RoleLeaderEstablished:
+		if !r.lostAt.IsZero() {
+			x.Unavailable.Observe(now.Sub(r.lostAt).Microseconds())
+		}
+		if e.Role == zab.RoleFollowerEstablished {
+			x.FollowerSync.Observe(now.Sub(r.foundAt).Microseconds())
+		} else if !r.lostAt.IsZero() {
+			x.LeaderUnavailable.Observe(now.Sub(r.lostAt).Microseconds())
+		}
+		r.lostAt = time.Time{}
+	}
+}
+
+// requestsIn counts the clients' requests among inputs.
+func requestsIn(batch []replica.Input) (n int64) {
+	for _, in := range batch {
+		if _, ok := in.(replica.ClientRequest); ok {
+			n++
+		}
+	}
+	return n
+}
+
+// measureBatch counts what the event loop took from its inbox at once, and shares the
+// time that it took among the requests.
+func (m *Member) measureBatch(inputs int, requests int64, began time.Time) {
+	if inputs > 0 {
+		m.metrics.InboxSize.Observe(int64(inputs))
+	}
+	if requests > 0 {
+		m.metrics.RequestsSubmitted.Add(requests)
+		tookUs := time.Since(began).Microseconds()
+		m.metrics.StepTime.ObserveAll(requests, tookUs, tookUs/requests, tookUs/requests)
+	}
+}

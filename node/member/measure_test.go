@@ -1,0 +1,69 @@
+package member
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// TestMetricsHaveValues: what happens in an ensemble is counted where it happens.
+func TestMetricsHaveValues(t *testing.T) {
+	members := startAll(t, ensemble(t, 3))
+	c := connect(t, members...)
+	const n = 50
+	if _, err := create(c, 0, n); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := c.GetW("/n1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Set("/n1", []byte("changed"), -1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Create("/mine", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll)); err != nil {
+		t.Fatal(err)
+	}
+	at := leaderOf(members)
+	leader, follower := members[at], members[(at+1)%3]
+	for name, count := range map[string]func() int64{
+		"proposal_count":                  leader.metrics.Proposals.Load,
+		"commit_count":                    leader.metrics.Commits.Load,
+		"quorum_ack_latency":              func() int64 { return leader.metrics.QuorumAck.Figures().Count },
+		"learner_proposal_received_count": follower.metrics.LearnerProposals.Load,
+		"learner_commit_received_count":   follower.metrics.LearnerCommits.Load,
+		"proposal_latency":                func() int64 { return follower.metrics.ProposalLatency.Figures().Count },
+		"propagation_latency of a leader": func() int64 { return leader.metrics.Propagation.Figures().Count },
+		"propagation_latency":             func() int64 { return follower.metrics.Propagation.Figures().Count },
+		"sync_processor_batch_size":       func() int64 { return follower.metrics.DiskBatch.Figures().Sum },
+		"sync_processor_request_queued":   leader.metrics.LogRecords.Load,
+		"bytes written below /n1":         func() int64 { return leader.metrics.WritePerNamespace.At("n1").Figures().Sum * n },
+	} {
+		eventually(t, fmt.Sprintf("%s is at least %d", name, n), func() bool { return count() >= n })
+	}
+	for name, count := range map[string]int64{
+		"election_time":      leader.metrics.Election.Figures().Count,
+		"looking_count":      leader.metrics.Elections.Load(),
+		"follower_sync_time": follower.metrics.FollowerSync.Figures().Count,
+		"fsynctime":          follower.metrics.Fsync.Figures().Count,
+		"dbinittime":         follower.metrics.DatabaseInit.Figures().Count,
+		"diff_count":         leader.metrics.Diffs.Load() + leader.metrics.Snaps.Load(),
+	} {
+		if count == 0 {
+			t.Errorf("%s is 0", name)
+		}
+	}
+	var updates, fired, requests int64
+	for _, m := range members {
+		updates += m.metrics.UpdateLatency.Figures().Count
+		fired += m.metrics.WatchesChanged.Figures().Sum
+		requests += m.metrics.StepTime.Figures().Count
+	}
+	if updates < n || fired != 1 || requests < n {
+		t.Errorf("%d updates, %d watches fired, %d requests stepped", updates, fired, requests)
+	}
+	// Nobody is served without a quorum.
+	members[(at+1)%3].stop()
+	members[(at+2)%3].stop()
+	eventually(t, "the leader gives up", func() bool { return !leader.serves() && leader.metrics.Elections.Load() > 1 })
+}
