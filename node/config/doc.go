@@ -10,7 +10,7 @@
 //   - all errors are reported, not only the first, and each names file, line and
 //     key and says what to write instead;
 //   - settings that Apache takes only as Java system properties (jute.maxbuffer,
-//     readonlymode.enabled) are accepted in zoo.cfg, and any setting may carry
+//     readonlymode.enabled, java.security.auth.login.config) are accepted in zoo.cfg, and any setting may carry
 //     the property's prefix "zookeeper.";
 //   - names of members are not looked up: names that don't resolve yet are the
 //     transport's business, which tries again.

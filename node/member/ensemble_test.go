@@ -1,6 +1,7 @@
 package member
 
 import (
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"zoolab/node/config"
+	"zoolab/node/tree"
 	"zoolab/node/vfs"
 	"zoolab/node/zab"
 	"zoolab/zk/jute"
@@ -37,11 +39,30 @@ func leaderOf(members []*running) int {
 	return -1
 }
 
+// checkConfigZnode expects what Apache 3.8.0 shows of a membership that was never changed:
+// its text, with version 0, written at no transaction.
+func checkConfigZnode(t *testing.T, m *running, cfg *config.Config) {
+	t.Helper()
+	data, stat, err := m.replica.Tree().GetData(tree.ConfigPath, tree.Caller{}, nil)
+	text := string(data)
+	for _, s := range cfg.Membership.Servers {
+		if line := fmt.Sprintf("server.%d=%s:%d:%d:participant", s.ID, s.Addrs[0].Host, s.Addrs[0].QuorumPort, s.Addrs[0].ElectionPort); !strings.Contains(text, line) {
+			t.Errorf("the configuration %q lacks %s", text, line)
+		}
+	}
+	if err != nil || !strings.HasSuffix(text, "\nversion=0") || stat.Version != -1 || stat.Mzxid != 0 || stat.Aversion != -1 || time.Since(time.UnixMilli(stat.Mtime)) > time.Hour {
+		t.Errorf("the configuration is %q %+v %v", text, stat, err)
+	}
+}
+
 // TestLeaderStops: the others have a new leader within a second, nothing acknowledged is
 // lost, and whoever comes back has the same tree.
 func TestLeaderStops(t *testing.T) {
 	cfgs := ensemble(t, 3, "snapCount=50")
 	members := startAll(t, cfgs)
+	for i, m := range members {
+		checkConfigZnode(t, m, cfgs[i])
+	}
 	c := connect(t, members...)
 	if _, err := create(c, 0, 100); err != nil {
 		t.Fatal(err)
