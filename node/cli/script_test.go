@@ -80,6 +80,11 @@ func TestScripts(t *testing.T) {
 }
 
 func runScripts(t *testing.T, cfg apache.Config) {
+	zkCLI, err := filepath.Abs("../../scripts/zkCli.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := nodeBinary(t)
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},
@@ -91,6 +96,8 @@ func runScripts(t *testing.T, cfg apache.Config) {
 			env.Defer(func() { _ = server.Kill() })
 			env.Setenv("SERVER", server.ClientAddr)
 			env.Setenv("TZ", "UTC")
+			env.Setenv("ZKCLI", zkCLI)
+			env.Setenv("ZOOLAB_NODE", binary)
 			return nil
 		},
 	})
