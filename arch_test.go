@@ -42,6 +42,7 @@ var forbidden = []struct{ from, to, why string }{
 	{"node/server", "zoolab/node/peer", "the two transports are independent"},
 	{"node/server", "zoolab/node/admin", "the words are answered through a hook"},
 	{"node/metrics", "zoolab/node", "everybody may count, so the counters know nobody"},
+	{"node/audit", "zoolab/node", "it writes what it is told"},
 }
 
 // exempt may break the rules above, because that is what they are for.

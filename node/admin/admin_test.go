@@ -3,9 +3,17 @@ package admin_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -301,6 +309,68 @@ func TestPortsAreTaken(t *testing.T) {
 	if _, err := member.Open(cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "metricsProvider.httpPort") {
 		t.Errorf("the metrics' port is taken, and Open says: %v", err)
 	}
+}
+
+// TestHTTPS: with TLS alone nobody is answered without it, and with both each is.
+func TestHTTPS(t *testing.T) {
+	file, roots := certificate(t)
+	stores := []string{"ssl.quorum.keyStore.location=" + file, "ssl.quorum.trustStore.location=" + file}
+	get := func(url string) error {
+		client := http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+		answer, err := client.Get(url + "/commands/ruok")
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		if err == nil && !strings.Contains(string(body), `"command" : "ruok"`) {
+			err = fmt.Errorf("%s: %s", answer.Status, body)
+		}
+		return err
+	}
+	for setting, plainToo := range map[string]bool{"admin.forceHttps=true": false, "admin.portUnification=true": true} {
+		r := start(t, t.TempDir(), append([]string{setting}, stores...)...)
+		if err := get(strings.Replace(r.admin, "http:", "https:", 1)); err != nil {
+			t.Errorf("%s, with TLS: %v", setting, err)
+		}
+		if err := get(r.admin); plainToo != (err == nil) {
+			t.Errorf("%s, without TLS: %v", setting, err)
+		}
+	}
+	// Without a certificate there is no AdminServer, least of all a plain one.
+	r := start(t, t.TempDir(), "admin.forceHttps=true")
+	if err := get(r.admin); err == nil {
+		t.Error("TLS is asked for and the answer came without")
+	}
+}
+
+// certificate makes a PEM file with a certificate and its key for 127.0.0.1.
+func certificate(t *testing.T) (file string, roots *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * 365 * time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	roots = x509.NewCertPool()
+	roots.AppendCertsFromPEM(cert)
+	file = filepath.Join(t.TempDir(), "server.pem")
+	if err := os.WriteFile(file, append(cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file, roots
 }
 
 // FuzzCommands: no path, argument or body stops the server.

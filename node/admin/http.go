@@ -43,7 +43,7 @@ func ListenCommands(v *View, log *slog.Logger) (*Server, error) {
 		view: v, log: log, url: strings.TrimRight(c.CommandURL, "/"),
 		interval: time.Duration(c.RateLimiterIntervalMs) * time.Millisecond,
 	}
-	err := s.listen(c.Addr, c.Port, http.HandlerFunc(s.serveCommand), time.Duration(c.IdleTimeoutMs)*time.Millisecond)
+	err := s.listen(c.Addr, c.Port, http.HandlerFunc(s.serveCommand), time.Duration(c.IdleTimeoutMs)*time.Millisecond, v.secure)
 	if err != nil {
 		return nil, fmt.Errorf("AdminServer (admin.serverAddress, admin.serverPort; admin.enableServer=false turns it off): %w", err)
 	}
@@ -55,19 +55,28 @@ func ListenCommands(v *View, log *slog.Logger) (*Server, error) {
 func ListenMetrics(v *View, log *slog.Logger) (*Server, error) {
 	c := v.Config.Admin
 	s := &Server{view: v, log: log}
-	if err := s.listen(c.MetricsHost, c.MetricsPort, v.Prometheus(c.MetricsJVMInfo), time.Minute); err != nil {
+	if err := s.listen(c.MetricsHost, c.MetricsPort, v.Prometheus(c.MetricsJVMInfo), time.Minute, nil); err != nil {
 		return nil, fmt.Errorf("metrics (metricsProvider.httpHost, metricsProvider.httpPort): %w", err)
 	}
 	log.Info("metrics can be scraped", "address", s.Addr(), "path", "/metrics")
 	return s, nil
 }
 
-func (s *Server) listen(host string, port int, handler http.Handler, idle time.Duration) (err error) {
+// listen opens the port. secure, unless nil, puts TLS in front of it.
+func (s *Server) listen(host string, port int, handler http.Handler, idle time.Duration,
+	secure func(net.Listener, *slog.Logger) (net.Listener, error)) (err error) {
 	if host == "0.0.0.0" {
 		host = "" // both families, as in Java
 	}
 	if s.listener, err = net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))); err != nil {
 		return err
+	}
+	if secure != nil {
+		plain := s.listener
+		if s.listener, err = secure(plain, s.log); err != nil {
+			_ = plain.Close()
+			return err
+		}
 	}
 	s.http = http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idle, MaxHeaderBytes: maxHeaderBytes,
@@ -96,6 +105,9 @@ func (s *Server) Shutdown() {
 
 // serveCommand answers a request to the AdminServer.
 func (s *Server) serveCommand(w http.ResponseWriter, q *http.Request) {
+	if s.view.Config.Admin.HTTPS {
+		w.Header().Set("Strict-Transport-Security", "max-age=86400; includeSubDomains")
+	}
 	// Go's server does not know what Apache's answers to these.
 	if q.Method == http.MethodTrace {
 		w.WriteHeader(http.StatusForbidden)

@@ -36,6 +36,8 @@ type Config struct {
 	Ensemble Ensemble
 	Storage  Storage
 	Admin    Admin
+	Audit    Audit
+	Pause    Pause
 
 	Containers Containers
 
@@ -168,6 +170,22 @@ type Admin struct {
 	PrometheusExporter    bool   // the class name is that of Apache's Prometheus exporter
 }
 
+// Audit has what concerns the audit log.
+type Audit struct {
+	Enabled bool // audit.enable
+	// File takes the events, a line for each; "" for the server's own log (audit.file, a
+	// setting of this server's: Apache's stands in the configuration of its logs).
+	File string
+}
+
+// Pause has what concerns the monitor of pauses (jvm.pause.*).
+type Pause struct {
+	Monitor bool // jvm.pause.monitor; on by default, for it costs nothing here
+	SleepMs int  // jvm.pause.sleep.time.ms; Invariant: > 0
+	WarnMs  int  // jvm.pause.warn-threshold.ms
+	InfoMs  int  // jvm.pause.info-threshold.ms
+}
+
 // Default is the configuration of a lone server without a zoo.cfg: data in
 // dataDir, clients on port 2181 of all addresses.
 func Default(dataDir string) *Config {
@@ -214,6 +232,7 @@ func defaults() *Config {
 			MetricsJVMInfo: true,
 		},
 		Containers: Containers{CheckIntervalMs: 60_000, MaxPerMinute: 10_000},
+		Pause:      Pause{Monitor: true, SleepMs: 500, WarnMs: 10_000, InfoMs: 1000},
 		TickTimeMs: 3000, MinSessionTimeoutMs: -1, MaxSessionTimeoutMs: -1,
 		JuteMaxBufferBytes: 0xfffff, JuteExtraSizeBytes: -1, DigestEnabled: true,
 		FourLetterWords: []string{"srvr"},

@@ -185,6 +185,7 @@ func TestSettings(t *testing.T) {
 		"metricsProvider.className": "x", "metricsProvider.httpHost": "h",
 	}
 	free := map[string]bool{ // any text is a good value
+		"audit.file":       true,
 		"admin.commandURL": true, "admin.serverAddress": true, "metricsProvider.className": true,
 		"metricsProvider.httpHost": true, "4lw.commands.whitelist": true, "dynamicConfigFile": true,
 		"X509AuthenticationProvider.superUser": true, "ensembleAuthName": true, "letAnySaslUserDoX": true,

@@ -133,6 +133,7 @@ func (m *Member) step(in replica.Input) {
 		m.carryOut(e)
 	}
 	m.measure()
+	m.audit()
 }
 
 func (m *Member) carryOut(e replica.Effect) {

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/go-zookeeper/zk"
+
+	"zoolab/node/vfs"
 )
 
 // TestMetricsHaveValues: what happens in an ensemble is counted where it happens.
@@ -66,4 +68,16 @@ func TestMetricsHaveValues(t *testing.T) {
 	members[(at+1)%3].stop()
 	members[(at+2)%3].stop()
 	eventually(t, "the leader gives up", func() bool { return !leader.serves() && leader.metrics.Elections.Load() > 1 })
+}
+
+// TestPauses: how late the monitor wakes up is counted, unless it is off.
+func TestPauses(t *testing.T) {
+	on := start(t, standalone(t, t.TempDir(), "jvm.pause.sleep.time.ms=1", "jvm.pause.info-threshold.ms=0"), vfs.OS{})
+	off := start(t, standalone(t, t.TempDir(), "jvm.pause.sleep.time.ms=1", "jvm.pause.monitor=false"), vfs.OS{})
+	eventually(t, "pauses are counted and logged", func() bool {
+		return on.metrics.Pause.Figures().Count > 20 && on.log.count("its machine paused") > 0
+	})
+	if n := off.metrics.Pause.Figures().Count; n != 0 {
+		t.Errorf("%d pauses are counted with the monitor off", n)
+	}
 }

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"zoolab/node/admin"
+	"zoolab/node/audit"
 	"zoolab/node/config"
 	"zoolab/node/metrics"
 	"zoolab/node/peer"
@@ -55,6 +56,9 @@ type Member struct {
 	// httpPorts are the AdminServer's port and that of the metrics, as far as they are open.
 	httpPorts []*admin.Server
 	files     *diskView
+	// auditLog is nil where nothing is audited; auditUser is who the server runs as.
+	auditLog  *audit.Log
+	auditUser string
 
 	inbox inbox
 	disk  disk
@@ -113,6 +117,9 @@ func open(cfg *config.Config, log *slog.Logger, fs vfs.FS) (_ *Member, err error
 	}
 	m.disk.init(m)
 	if err := m.listen(); err != nil {
+		return nil, err
+	}
+	if err := m.openAudit(); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -185,6 +192,7 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int) error {
 		SnapCount:           m.cfg.Storage.SnapCount,
 		SnapSizeLimitBytes:  m.cfg.Storage.SnapSizeLimitBytes,
 		Replayed:            replayed,
+		Audit:               m.cfg.Audit.Enabled,
 		Prep: prep.Options{
 			ExtendedTypes: m.cfg.ExtendedTypesEnabled, ReconfigEnabled: m.cfg.ReconfigEnabled,
 			MaxNeverUsedMs: m.cfg.Containers.MaxNeverUsedMs, EnforceQuota: m.cfg.EnforceQuota,
@@ -283,19 +291,21 @@ func (m *Member) Run(ctx context.Context) error {
 		defer close(diskDone)
 		m.disk.run()
 	}()
-	purging, stopPurging := context.WithCancel(ctx)
-	purged := make(chan struct{})
-	go func() {
-		defer close(purged)
-		m.autopurge(purging)
-	}()
+	background, stopBackground := context.WithCancel(ctx)
+	var others sync.WaitGroup
+	for _, work := range []func(context.Context){m.autopurge, m.watchPauses, m.rotateMetrics} {
+		others.Go(func() { work(background) })
+	}
+	m.auditServer(audit.ServerStart, audit.Success)
 	m.clients.Serve()
 	m.loop(ctx)
-	stopPurging()
+	stopBackground()
 	m.shutdownTransports()
 	m.disk.stop()
 	<-diskDone
-	<-purged
+	others.Wait()
+	m.auditServer(audit.ServerStop, audit.Invoked)
+	m.closeAudit()
 	err := m.storage.Close()
 	m.unlock()
 	select {

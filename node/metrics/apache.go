@@ -6,6 +6,7 @@ import "math/bits"
 type Metrics struct {
 	Proposals               Counter // transactions that this leader proposed
 	WatchBytes              Counter // bytes of watch events sent to clients
+	InsecureAdmin           Counter // connections without TLS to an AdminServer that takes both
 	ConnectionsRejected     Counter // connections refused because of a limit
 	ClosedWithoutQuorum     Counter // connections closed because there was no quorum to serve them
 	Sessionless             Counter // connections that asked for no session in time
@@ -127,7 +128,7 @@ func (m *Metrics) counters() []entry {
 		count("throttled_ops", nil),
 		count("stale_requests_dropped", nil),
 		count("large_requests_rejected", nil),
-		count("insecure_admin_count", nil),
+		count("insecure_admin_count", &m.InsecureAdmin),
 		count("connection_rejected", &m.ConnectionsRejected),
 		count("cnxn_closed_without_zk_server_running", &m.ClosedWithoutQuorum),
 		count("sessionless_connections_expired", &m.Sessionless),

@@ -169,7 +169,11 @@ func (r *Replica) clientRequest(c *Conn, h jute.RequestHeader, body []byte) {
 		}
 		r.answerLocal(c, h, body)
 	case kindWrite:
-		c.queue.Push(queued{header: h})
+		q := queued{header: h}
+		if r.cfg.Audit {
+			q.body = body
+		}
+		c.queue.Push(q)
 		r.submit(request{session: c.session, cxid: h.Xid, op: h.Type, body: body, who: *c.caller.Load()})
 	case kindSync:
 		c.queue.Push(queued{header: h, body: body})
@@ -231,6 +235,7 @@ func (r *Replica) answer(txn *jute.LoggedTxn, result *tree.Result) {
 			r.close(c, "the session moved to another member")
 			return
 		}
+		r.auditAnswer(c, q, txn, result)
 		q.done, q.code, q.answer = true, replyCode(txn, result), writeReply(q.header.Type, result)
 	}
 	r.advance(c)

@@ -54,7 +54,7 @@ type Conn struct {
 // queued is a request that waits for its turn or its outcome.
 type queued struct {
 	header jute.RequestHeader
-	body   []byte // not of a write
+	body   []byte // of a write only where it is audited
 	// done says that the outcome of a write or a sync is known. It is answered, with what
 	// stands below, when it is first in line.
 	done   bool

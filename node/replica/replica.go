@@ -29,7 +29,9 @@ type Config struct {
 	// Replayed is how many transactions the disk had behind its newest snapshot: a member
 	// that is restarted often must take snapshots too.
 	Replayed int
-	Prep     prep.Options
+	// Audit keeps writes until they are answered, so that Replica.Audit can tell of them.
+	Audit bool
+	Prep  prep.Options
 
 	// ConfigText is what /zookeeper/config shows: the membership, whose version is
 	// Zab.ConfigVersion. It is nil on a lone server, where that znode is empty.
@@ -93,6 +95,7 @@ type Replica struct {
 	draining bool
 	out      []Effect
 	samples  []Sample
+	audited  []Audited
 
 	role       zab.Role
 	sinceMs    int64      // when the role was taken
@@ -158,6 +161,8 @@ func (r *Replica) Step(now Now, in Input) []Effect {
 	r.out = r.out[:0]
 	clear(r.samples)
 	r.samples = r.samples[:0]
+	clear(r.audited)
+	r.audited = r.audited[:0]
 	switch in := in.(type) {
 	case ClientConnect:
 		r.clientConnect(in.Conn, &in.Request)
@@ -295,6 +300,7 @@ func (r *Replica) deliver(entry zab.Entry) {
 		r.lead.applied(txn)
 	}
 	r.measureApplied(txn, &result, proposed.atUs)
+	r.auditEnd(txn)
 	r.answer(txn, &result)
 	tooLong := r.snapshotAtBytes > 0 && r.loggedBytes >= r.snapshotAtBytes
 	if (r.logged >= r.snapshotAt || tooLong) && r.role.Established() {
