@@ -83,7 +83,7 @@ func TestWhenSnapshotsAreTaken(t *testing.T) {
 		{[]string{"snapCount=100", "snapshot.compression.method=Snappy"}, 10, "snapshot.[1-9a-f]*.snappy"},
 		{[]string{"snapSizeLimitInKb=100"}, 2000, "snapshot.[1-9a-f]*"},
 		{nil, 2000, ""},
-		{[]string{"snapSizeLimitInKb=-1", "txnLogSizeLimitInKb=50", "preAllocSize=0", "forceSync=no"}, 2000, ""},
+		{[]string{"snapSizeLimitInKb=-1", "txnLogSizeLimitInKb=20", "preAllocSize=0", "forceSync=no"}, 2000, ""},
 	} {
 		t.Run(strings.Join(test.settings, " "), func(t *testing.T) {
 			dir := t.TempDir()
@@ -99,7 +99,7 @@ func TestWhenSnapshotsAreTaken(t *testing.T) {
 			} else if taken() {
 				t.Errorf("a snapshot was taken: %v", files(t, dir, "snapshot."))
 			}
-			if limited, logs := strings.Contains(strings.Join(test.settings, " "), "txnLog"), files(t, dir, "log."); limited != (len(logs) > 4) {
+			if limited, logs := strings.Contains(strings.Join(test.settings, " "), "txnLog"), files(t, dir, "log."); limited != (len(logs) > 9) {
 				t.Errorf("there are %d logs", len(logs))
 			}
 			m.stop()

@@ -120,7 +120,7 @@ func TestSlowLearnerIsCutOff(t *testing.T) {
 
 func TestStalledWriteIsGivenUp(t *testing.T) {
 	cfg := config(1, addresses(t, 1))
-	cfg.StallTimeout, cfg.MaxQueuedBytes = 200*time.Millisecond, 64<<20
+	cfg.StallTimeout, cfg.MaxQueuedBytes = time.Second, 64<<20
 	leader := start(t, cfg)
 	c := dialRaw(t, cfg.Members[1].Quorum)
 	if _, err := c.Write(followerInfo()); err != nil {
