@@ -25,6 +25,10 @@ test: ## all tests, what they need is installed first where it can be
 	scripts/setup
 	$(GO) test ./...
 
+.PHONY: go-zookeeper
+go-zookeeper: ## go-zookeeper's own tests, unchanged, against this server
+	$(GO) test ./node/clienttest -run GoZookeeper -go-zookeeper -v -timeout 15m
+
 .PHONY: race
 race: ## all tests under the race detector
 	$(GO) test -race -short ./...

@@ -17,11 +17,3 @@ var Differences = map[string]string{
 	"untransacted": "A reconfig that can't be read is logged as an error transaction, as all writes are; Apache logs none.",
 	"utf8":         "Java replaces bytes that are no UTF-8 by U+FFFD. No znode can have such a name; only sync and whoAmI show it.",
 }
-
-// Missing names sections ("script" or "script/section") that this server does not pass yet:
-// a difference there is reported, and fails nothing.
-var Missing = map[string]string{
-	"quota-enforced":                           "quotas are not enforced yet",
-	"acl/permissions: d":                       "events of a znode are not kept from those who may not read it",
-	"watch/a watch without permission to read": "events of a znode are not kept from those who may not read it",
-}

@@ -25,8 +25,9 @@ const (
 	// maxConnectBytes bounds the first frame: a ConnectRequest has some 45 bytes, so that
 	// nobody without a session can make the server wait for a megabyte.
 	maxConnectBytes = 1 << 10
-	// maxUnsentBytes is how much may wait for a client that does not read. It leaves room
-	// for answers of several megabytes, each of which is at most a frame.
+	// maxUnsentBytes is how much may wait for a client that does not read when one more
+	// answer is added. That one may be larger by itself: the children of a znode are listed
+	// in one answer, however many they are.
 	maxUnsentBytes = 16 << 20
 	// highUnsentBytes is how much of its own answers the reading goroutine lets wait
 	// before it stops to write them, or to let somebody else do so.
@@ -568,8 +569,8 @@ func (c *conn) queue(m message, mark bool, appendBody func([]byte) []byte) (unse
 	if m.event {
 		c.s.stats.m.WatchBytes.Add(int64(sizeBytes))
 	}
-	if len(c.out) > maxUnsentBytes {
-		c.killLocked(fmt.Sprintf("the client does not read: %d bytes wait for it", len(c.out)))
+	if start > maxUnsentBytes {
+		c.killLocked(fmt.Sprintf("the client does not read: %d bytes wait for it", start))
 		return 0
 	}
 	if mark {

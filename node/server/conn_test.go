@@ -121,6 +121,20 @@ func TestClientThatReadsLater(t *testing.T) {
 	}
 }
 
+// TestOneLargeAnswer: an answer above what may be unsent reaches a client that reads it.
+func TestOneLargeAnswer(t *testing.T) {
+	s := start(t, Config{})
+	c := s.connect()
+	const children, nameBytes = 20, 900 << 10
+	for xid := range int32(children) {
+		c.create(1+xid, fmt.Sprintf("/%d-%s", xid, strings.Repeat("n", nameBytes)), nil)
+	}
+	c.send(request(100, jute.OpGetChildren, &jute.GetChildrenRequest{Path: "/"}))
+	if body := c.expect(100); len(body) < maxUnsentBytes {
+		t.Errorf("the answer has %d bytes, which proves nothing", len(body))
+	}
+}
+
 // TestClientThatNeverReads is cut off, with one line in the log.
 func TestClientThatNeverReads(t *testing.T) {
 	s := start(t, Config{})
