@@ -44,7 +44,7 @@ func (v *View) gauges() []gauge {
 	ofLeader("max_proposal_size", status.Proposals.Most)
 	put("max_client_response_size", mostBytes)
 	ofLeader("synced_followers", status.SyncedFollowers)
-	put("connection_drop_probability", 0.0)
+	put("connection_drop_probability", v.Clients.RefusalOdds())
 	put("watch_count", counts.Watches)
 	ofLeader("synced_non_voting_followers", 0)
 	ofLeader("synced_observers", 0)

@@ -69,27 +69,54 @@ type Clients struct {
 	// empty host means all addresses.
 	Addr HostPort
 	// SecureAddr is the same for TLS clients.
-	SecureAddr                  HostPort
-	ListenBacklog               int // clientPortListenBacklog; -1 for the system's default
-	MaxPerAddress               int // maxClientCnxns; <= 0 for no limit
-	MaxTotal                    int // maxCnxns; <= 0 for no limit
-	GlobalOutstandingLimit      int
-	RequestThrottleMaxRequests  int // request_throttle_max_requests; 0 for no throttle
-	RequestThrottleStallMs      int // request_throttle_stall_time
-	ConnectionThrottleTokens    int // connection_throttle_tokens; 0 for no throttle
-	ConnectionThrottleFillMs    int // connection_throttle_fill_time
-	ConnectionThrottleFillCount int // connection_throttle_fill_count
-	SessionlessTimeoutMs        int // nio.sessionlessCnxnTimeout: connections without a session
-	KeepAlive                   bool
-	LocalSessionsEnabled        bool
-	LocalSessionsUpgrading      bool
-	PortUnification             bool // client.portUnification: TLS and plain on one port
-	RequestThrottleDropStale    bool // request_throttle_drop_stale
+	SecureAddr                 HostPort
+	ListenBacklog              int // clientPortListenBacklog; -1 for the system's default
+	MaxPerAddress              int // maxClientCnxns; <= 0 for no limit
+	MaxTotal                   int // maxCnxns; <= 0 for no limit
+	GlobalOutstandingLimit     int
+	RequestThrottle            RequestThrottle
+	ConnectionThrottle         ConnectionThrottle
+	LargeRequestThresholdBytes int // largeRequestThreshold: what is longer is large; -1 for no limit on large ones
+	LargeRequestMaxBytes       int // largeRequestMaxBytes: all large requests that wait for their outcome
+	SessionlessTimeoutMs       int // nio.sessionlessCnxnTimeout: connections without a session
+	KeepAlive                  bool
+	LocalSessionsEnabled       bool
+	LocalSessionsUpgrading     bool
+	PortUnification            bool // client.portUnification: TLS and plain on one port
 	// TLS is what ssl.* says, for SecureAddr and with PortUnification for Addr.
 	TLS tlsconf.Settings
 	// MaxHandshakes bounds the TLS handshakes under way; <= 0 for no bound
 	// (netty.server.outstandingHandshake.limit).
 	MaxHandshakes int
+}
+
+// RequestThrottle says how many requests may wait for their outcome, and what becomes of
+// those that wait to be let in.
+type RequestThrottle struct {
+	MaxRequests          int  // request_throttle_max_requests; 0 for no throttle
+	StallMs              int  // request_throttle_stall_time: how often one that waits is looked at
+	DropStale            bool // request_throttle_drop_stale: a stale one ends its connection
+	StaleConnectionCheck bool // request_stale_connection_check: stale once its connection is closed
+	StaleLatencyCheck    bool // request_stale_latency_check: stale after its session's timeout
+	OpWaitMs             int  // throttled_op_wait_time: one that waited longer is refused; 0 for never
+}
+
+// ConnectionThrottle says how many sessions may be asked for in a time: a bucket of tokens,
+// and before it, in times of lasting overload, a drawing of lots.
+type ConnectionThrottle struct {
+	Tokens       int     // connection_throttle_tokens: what the bucket holds; 0 for no throttle
+	FillMs       int     // connection_throttle_fill_time: how often tokens come back
+	FillCount    int     // connection_throttle_fill_count: how many then
+	FreezeMs     int     // connection_throttle_freeze_time between changes of the odds; -1 for no lots
+	DropIncrease float64 // connection_throttle_drop_increase of the odds while the bucket is empty
+	DropDecrease float64 // connection_throttle_drop_decrease of the odds
+	// DecreaseRatio is what part of the tokens may be missing when the odds decrease
+	// (connection_throttle_decrease_ratio).
+	DecreaseRatio float64
+	Weighted      bool // connection_throttle_weight_enabled: sessions cost their weight, not one token
+	GlobalWeight  int  // connection_throttle_global_session_weight
+	LocalWeight   int  // connection_throttle_local_session_weight
+	RenewWeight   int  // connection_throttle_renew_session_weight
 }
 
 // Ensemble has what concerns the other members.
@@ -204,8 +231,12 @@ func defaults() *Config {
 		Properties: make(map[string]string),
 		Clients: Clients{
 			ListenBacklog: -1, MaxPerAddress: 60, GlobalOutstandingLimit: 1000,
-			RequestThrottleStallMs: 100, RequestThrottleDropStale: true,
-			ConnectionThrottleFillMs: 1, ConnectionThrottleFillCount: 1,
+			RequestThrottle: RequestThrottle{StallMs: 100, DropStale: true, StaleConnectionCheck: true},
+			ConnectionThrottle: ConnectionThrottle{
+				FillMs: 1, FillCount: 1, FreezeMs: -1, DropIncrease: 0.02, DropDecrease: 0.002,
+				GlobalWeight: 3, LocalWeight: 1, RenewWeight: 2,
+			},
+			LargeRequestThresholdBytes: -1, LargeRequestMaxBytes: 100 << 20,
 			SessionlessTimeoutMs: 10_000, MaxHandshakes: 1000,
 			TLS: tlsconf.Settings{Prefix: clientTLSPrefix},
 		},

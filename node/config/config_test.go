@@ -171,6 +171,26 @@ func TestDefault(t *testing.T) {
 	}
 }
 
+func TestThrottleSettings(t *testing.T) {
+	c, warnings := mustParse(t, "dataDir=/d\nclientPort=2181\nzookeeper.connection_throttle_local_session_weight=4\n"+
+		"connection_throttle_renew_session_weight=9\nlargeRequestThreshold=0\nrequestThrottleLimit=0x10", nil)
+	if th := c.Clients.ConnectionThrottle; th.GlobalWeight != 4 || th.LocalWeight != 4 || th.RenewWeight != 9 {
+		t.Errorf("weights %+v", th)
+	}
+	if c.Clients.LargeRequestThresholdBytes != -1 || c.Clients.RequestThrottle.MaxRequests != 16 {
+		t.Errorf("%+v", c.Clients)
+	}
+	if len(warnings) != 2 || !strings.Contains(warnings[0].String(), "largeRequestThreshold") || !strings.Contains(warnings[1].String(), "global_session_weight") {
+		t.Errorf("warnings %v", warnings)
+	}
+	for _, wrong := range []string{"connection_throttle_drop_increase=1.5", "connectionDropDecrease=-0.1",
+		"connection_throttle_global_session_weight=0", "request_throttle_stall_time=0", "largeRequestMaxBytes=0"} {
+		if _, _, err := Parse("zoo.cfg", "dataDir=/d\nclientPort=2181\n"+wrong, Options{ReadFile: os.ReadFile}); err == nil {
+			t.Errorf("%s is taken", wrong)
+		}
+	}
+}
+
 // TestSettings goes through every key with a field, with and without prefix:
 // a good value changes the result, a bad one is an error at that key.
 func TestSettings(t *testing.T) {
@@ -183,6 +203,10 @@ func TestSettings(t *testing.T) {
 		"snapCount": "7", "commitLogCount": "777", "autopurge.snapRetainCount": "7",
 		"fastleader.maxNotificationInterval": "70000", "admin.commandURL": "/c", "admin.serverAddress": "::1",
 		"metricsProvider.className": "x", "metricsProvider.httpHost": "h",
+	}
+	for _, name := range []string{"connection_throttle_drop_increase", "connection_throttle_drop_decrease", "connection_throttle_decrease_ratio",
+		"connectionDropIncrease", "connectionDropDecrease", "connectionDecreaseRatio"} {
+		good[name] = "0.7"
 	}
 	free := map[string]bool{ // any text is a good value
 		"audit.file":       true,

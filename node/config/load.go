@@ -42,6 +42,7 @@ func Parse(file, content string, options Options) (*Config, []Warning, error) {
 	p.readDynamic()
 	p.Membership = *p.members.finish()
 	p.checkRanges()
+	p.checkThrottles()
 	p.checkTimeouts()
 	p.checkMembership()
 	p.findMyID()

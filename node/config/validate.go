@@ -26,6 +26,25 @@ const (
 	nullProvider       = "org.apache.zookeeper.metrics.impl.NullMetricsProvider"
 )
 
+// checkThrottles has Apache's rules for the throttles, with a warning where they change
+// what was given.
+func (p *parser) checkThrottles() {
+	c := &p.Clients
+	if c.LargeRequestThresholdBytes == 0 {
+		p.warn("largeRequestThreshold", "0 is no threshold: large requests have no limit")
+		c.LargeRequestThresholdBytes = -1
+	}
+	t := &c.ConnectionThrottle
+	raise := func(key string, field *int) {
+		if *field < t.LocalWeight {
+			p.warn(key, "%d is less than connection_throttle_local_session_weight: %d is used", *field, t.LocalWeight)
+			*field = t.LocalWeight
+		}
+	}
+	raise("connection_throttle_global_session_weight", &t.GlobalWeight)
+	raise("connection_throttle_renew_session_weight", &t.RenewWeight)
+}
+
 // checkRanges has the rules of Apache for single settings and for pairs that
 // have nothing to do with members. What Apache silently raises to a minimum is
 // raised here too, with a warning.

@@ -106,6 +106,22 @@ func ratio(field func(d *draft) *float64, example string) setter {
 	}
 }
 
+// share is a part of a whole, from 0 to 1.
+func share(field func(d *draft) *float64, example string) setter {
+	number := ratio(field, example)
+	return func(d *draft, key, value string) *fault {
+		was := *field(d)
+		if f := number(d, key, value); f != nil {
+			return f
+		}
+		if n := *field(d); n < 0 || n > 1 {
+			*field(d) = was
+			return faultf("write for example "+key+"="+example, "%s is not between 0 and 1", value)
+		}
+		return nil
+	}
+}
+
 // parseNumber reads a number as Java does. base 10 is Integer.parseInt and
 // Long.parseLong, base 0 is Integer.decode and Long.decode, base 16 a number
 // without a prefix.

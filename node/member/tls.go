@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strings"
@@ -55,8 +56,34 @@ func (m *Member) clientConfig() server.Config {
 		MaxConnsPerIP:          c.MaxPerAddress,
 		MaxConns:               c.MaxTotal,
 		GlobalOutstandingLimit: c.GlobalOutstandingLimit,
+		Requests:               requestThrottle(&c.RequestThrottle),
+		Connections:            connectionThrottle(c),
+		LargeBytes:             c.LargeRequestThresholdBytes,
+		MaxLargeBytes:          c.LargeRequestMaxBytes,
 		SessionlessTimeout:     time.Duration(c.SessionlessTimeoutMs) * time.Millisecond,
 		Metrics:                m.metrics,
+	}
+}
+
+func requestThrottle(c *config.RequestThrottle) server.RequestThrottle {
+	return server.RequestThrottle{
+		MaxRequests: c.MaxRequests, Stall: time.Duration(c.StallMs) * time.Millisecond,
+		DropStale: c.DropStale, StaleConnection: c.StaleConnectionCheck, StaleLatency: c.StaleLatencyCheck,
+		OpWait: time.Duration(c.OpWaitMs) * time.Millisecond,
+	}
+}
+
+func connectionThrottle(clients *config.Clients) server.ConnectionThrottle {
+	c := &clients.ConnectionThrottle
+	ofNew := c.GlobalWeight
+	if clients.LocalSessionsEnabled {
+		ofNew = c.LocalWeight
+	}
+	return server.ConnectionThrottle{
+		Tokens: c.Tokens, FillMs: c.FillMs, FillCount: c.FillCount, FreezeMs: c.FreezeMs,
+		DropIncrease: c.DropIncrease, DropDecrease: c.DropDecrease, DecreaseRatio: c.DecreaseRatio,
+		Weighted: c.Weighted, GlobalWeight: c.GlobalWeight, NewWeight: ofNew, RenewWeight: c.RenewWeight,
+		Draw: rand.Float64,
 	}
 }
 

@@ -14,7 +14,7 @@ type Metrics struct {
 	LearnerProposals        Counter // proposals received from the leader
 	DigestMismatches        Counter // transactions after which the tree was not what it was at its writer
 	BytesReceived           Counter // bytes of whole requests, without their lengths
-	ThrottleWaits           Counter // times that a connection waited because of globalOutstandingLimit
+	ThrottleWaits           Counter // times that a request waited because too many others had no outcome yet
 	RequestsSubmitted       Counter // requests given to the event loop
 	LearnerCommits          Counter // transactions that the leader had committed
 	ConnectRequests         Counter // requests for a session, new or old
@@ -26,6 +26,11 @@ type Metrics struct {
 	SessionsExpired         Counter // sessions that this leader expired
 	LogRecords              Counter // transactions given to the disk
 	Revalidations           Counter // sessions that learners asked this leader about
+	ConnectionsDropped      Counter // connections that their clients ended
+	ThrottledOps            Counter // requests refused because they waited too long to be let in
+	StaleDropped            Counter // requests dropped while they waited because nobody waited for them
+	StaleRequests           Counter // requests let in although nobody waited for them
+	LargeRejected           Counter // large requests for which there was no room
 	HandshakesFailed        Counter // TLS handshakes without success, bad certificates among them
 	HandshakesExceeded      Counter // connections closed because too many TLS handshakes were under way
 
@@ -54,10 +59,12 @@ type Metrics struct {
 	DiskQueueTime       Summary // how long a batch's first transaction waited for the disk
 	DiskFlush           Summary // writing and syncing a batch
 
-	WatchesCreated  Summary // watchers told of one create
-	WatchesDeleted  Summary // watchers told of one delete
-	WatchesChanged  Summary // watchers told of one write
-	WatchesChildren Summary // watchers told of changed children
+	WatchesCreated    Summary // watchers told of one create
+	WatchesDeleted    Summary // watchers told of one delete
+	WatchesChanged    Summary // watchers told of one write
+	WatchesChildren   Summary // watchers told of changed children
+	ThrottleQueueTime Summary // how long a request waited to be let in
+	TokenDeficit      Summary // tokens that the connection throttle misses after each connect request
 
 	ReadPerNamespace  SummarySet // bytes read at once, by the first name of the path
 	WritePerNamespace SummarySet // bytes written at once, likewise
@@ -103,6 +110,7 @@ func New(processors int) *Metrics {
 	m := &Metrics{shards: 1 << bits.Len(uint(min(max(processors, 1), 16)-1))}
 	m.ReadLatency.shard(m.shards)
 	m.UpdateLatency.shard(m.shards)
+	m.ThrottleQueueTime.shard(m.shards)
 	for _, c := range []*Counter{&m.BytesReceived, &m.ResponseBytes, &m.PacketsReceived, &m.PacketsSent} {
 		c.shard(m.shards)
 	}
@@ -125,17 +133,17 @@ func (m *Metrics) counters() []entry {
 		count("proposal_count", &m.Proposals),
 		count("watch_bytes", &m.WatchBytes),
 		count("outstanding_changes_removed", nil),
-		count("throttled_ops", nil),
-		count("stale_requests_dropped", nil),
-		count("large_requests_rejected", nil),
+		count("throttled_ops", &m.ThrottledOps),
+		count("stale_requests_dropped", &m.StaleDropped),
+		count("large_requests_rejected", &m.LargeRejected),
 		count("insecure_admin_count", &m.InsecureAdmin),
 		count("connection_rejected", &m.ConnectionsRejected),
 		count("cnxn_closed_without_zk_server_running", &m.ClosedWithoutQuorum),
 		count("sessionless_connections_expired", &m.Sessionless),
 		count("looking_count", &m.Elections),
 		count("dead_watchers_queued", nil),
-		count("stale_requests", nil),
-		count("connection_drop_count", nil),
+		count("stale_requests", &m.StaleRequests),
+		count("connection_drop_count", &m.ConnectionsDropped),
 		count("learner_proposal_received_count", &m.LearnerProposals),
 		count("digest_mismatches_count", &m.DigestMismatches),
 		count("dead_watchers_cleared", nil),
@@ -184,7 +192,7 @@ func (m *Metrics) summaries() []entry {
 		of("node_created_watch_count", plain, &m.WatchesCreated),
 		of("session_queues_drained", plain, nil),
 		of("write_commit_proc_req_queued", plain, nil),
-		of("connection_token_deficit", plain, nil),
+		of("connection_token_deficit", plain, &m.TokenDeficit),
 		of("read_commit_proc_req_queued", plain, nil),
 		of("node_deleted_watch_count", plain, &m.WatchesDeleted),
 		of("startup_txns_load_time", micros, &m.StartupTxnsLoad),
@@ -234,7 +242,7 @@ func (m *Metrics) quantiles() []entry {
 		of("read_commitproc_time_ms", plain, nil),
 		of("updatelatency", micros, &m.UpdateLatency),
 		of("local_write_committed_time_ms", plain, nil),
-		of("request_throttle_queue_time_ms", plain, nil),
+		of("request_throttle_queue_time_ms", micros, &m.ThrottleQueueTime),
 		of("readlatency", micros, &m.ReadLatency),
 		of("quorum_ack_latency", micros, &m.QuorumAck),
 		of("om_commit_process_time_ms", plain, nil),

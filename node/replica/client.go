@@ -152,13 +152,19 @@ func (r *Replica) clientClosed(c *Conn) {
 }
 
 // clientRequest takes a request in the order of its session.
-func (r *Replica) clientRequest(c *Conn, h jute.RequestHeader, body []byte) {
+func (r *Replica) clientRequest(in *ClientRequest) {
+	c, h, body := in.Conn, in.Header, in.Body
 	if c.closed || !c.ready.Load() {
 		r.close(c, "a request came before the session was attached")
 		return
 	}
 	c.touched.Store(true)
 	if !provesIdentity(h.Type) && r.refuse(c, h.Xid) {
+		return
+	}
+	if in.Throttled && !provesIdentity(h.Type) {
+		c.queue.Push(queued{header: h, done: true, code: jute.CodeThrottledOp})
+		r.advance(c)
 		return
 	}
 	switch kindOf(h.Type) {
@@ -248,8 +254,9 @@ func (r *Replica) answer(txn *jute.LoggedTxn, result *tree.Result) {
 // advance answers what has no write or sync of unknown outcome before it.
 func (r *Replica) advance(c *Conn) {
 	for c.queue.Len() > 0 {
-		local := kindOf(c.queue.All()[0].header.Type) == kindLocal
-		if !local && !c.queue.All()[0].done {
+		first := &c.queue.All()[0]
+		local := kindOf(first.header.Type) == kindLocal && !first.done
+		if !local && !first.done {
 			return
 		}
 		q := c.queue.Pop()

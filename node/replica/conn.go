@@ -55,8 +55,8 @@ type Conn struct {
 type queued struct {
 	header jute.RequestHeader
 	body   []byte // of a write only where it is audited
-	// done says that the outcome of a write or a sync is known. It is answered, with what
-	// stands below, when it is first in line.
+	// done says that the outcome of a write or a sync is known, or that any request was
+	// throttled. It is answered, with what stands below, when it is first in line.
 	done   bool
 	code   jute.ErrorCode
 	answer jute.Record

@@ -23,6 +23,9 @@ type (
 		Conn   *Conn
 		Header jute.RequestHeader
 		Body   []byte
+		// Throttled says that the request waited too long before it came here: it is
+		// answered in its turn with jute.CodeThrottledOp and not carried out.
+		Throttled bool
 	}
 
 	// ClientClosed is the last input of a connection.

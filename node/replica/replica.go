@@ -167,7 +167,7 @@ func (r *Replica) Step(now Now, in Input) []Effect {
 	case ClientConnect:
 		r.clientConnect(in.Conn, &in.Request)
 	case ClientRequest:
-		r.clientRequest(in.Conn, in.Header, in.Body)
+		r.clientRequest(&in)
 	case ClientClosed:
 		r.clientClosed(in.Conn)
 	case TreeRestored:

@@ -89,9 +89,10 @@ type conn struct {
 
 // submitted is a request that waits for its outcome.
 type submitted struct {
-	at  time.Time
-	op  jute.OpCode
-	xid int32
+	at        time.Time
+	op        jute.OpCode
+	xid       int32
+	heldBytes int64 // of a large request
 }
 
 // ConnInfo describes a connection for the cons and stat words.
@@ -148,6 +149,8 @@ var (
 	errNoRequest = errors.New("no whole connect request came")
 	// errEnding ends the reader of a connection that is being closed anyway.
 	errEnding = errors.New("the connection is being closed")
+	// errTooManySessions ends a client that the connection throttle refuses.
+	errTooManySessions = errors.New("too many sessions are asked for (connection_throttle_tokens)")
 )
 
 // serve runs a connection from its first byte to its end.
@@ -231,9 +234,12 @@ func (c *conn) end(err error) {
 		log.Info("closed a client's connection", "from", from, "reason", reason)
 	case errors.Is(err, jute.ErrMalformed) || errors.Is(err, errFrame) || errors.Is(err, errNoRequest):
 		log.Warn("closed a connection that does not speak the client protocol", "from", from, "err", err)
+	case errors.Is(err, errTooManySessions) || errors.Is(err, errLargeRequests):
+		log.Warn("refused a client", "from", from, "reason", err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		log.Info("closed the connection of a silent client", "from", from, "err", err)
 	default:
+		c.s.stats.m.ConnectionsDropped.Add(1)
 		log.Debug("a client's connection ended", "from", from, "err", err)
 	}
 }
@@ -257,6 +263,9 @@ func (c *conn) killLocked(reason string) {
 // release gives up waiting for outcomes. c.mu is held.
 func (c *conn) release() {
 	c.s.throttle.leave(int64(len(c.inFlight)))
+	for _, q := range c.inFlight {
+		c.s.large.release(q.heldBytes)
+	}
 	c.inFlight = nil
 	c.turn.Signal()
 }
@@ -289,12 +298,18 @@ func (c *conn) first(br *bufio.Reader) (connected bool, err error) {
 		return false, fmt.Errorf("%w: %w", errNoRequest, err)
 	}
 	c.countIn(len(frame))
-	c.s.stats.m.ConnectRequests.Add(1)
 	var req jute.ReadOnlyConnectRequest
 	d := jute.NewRequestDecoder(frame) // more may follow: later versions of the record are longer
 	if req.Decode(d); d.Err() != nil {
 		return false, fmt.Errorf("connect request: %w", d.Err())
 	}
+	deficit, ok := c.s.sessions.take(time.Since(c.s.began).Milliseconds(), req.SessionID != 0)
+	if !ok {
+		c.s.stats.m.ConnectionsRejected.Add(1)
+		return false, errTooManySessions
+	}
+	c.s.stats.m.TokenDeficit.Observe(int64(deficit))
+	c.s.stats.m.ConnectRequests.Add(1)
 	c.s.hooks.Submit(replica.ClientConnect{Conn: c.replica, Request: req})
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -374,6 +389,9 @@ func (c *conn) request(br *bufio.Reader, waits bool) error {
 	if size < headerBytes {
 		return fmt.Errorf("%w: a request of %d bytes has no header", jute.ErrMalformed, size)
 	}
+	if !c.s.large.fits(size) {
+		return c.tooLarge()
+	}
 	head, err := br.Peek(4 + headerBytes)
 	if err != nil {
 		return err
@@ -397,9 +415,13 @@ func (c *conn) request(br *bufio.Reader, waits bool) error {
 		return err
 	}
 	c.countIn(len(frame))
+	heldBytes, ok := c.s.large.hold(size)
+	if !ok {
+		return c.tooLarge()
+	}
 	body := frame[headerBytes:]
 	if !mayServe {
-		return c.submit(h, body, now)
+		return c.submit(h, body, submitted{now, h.Type, h.Xid, heldBytes})
 	}
 	if cap(frame) <= keepBytes {
 		c.scratch = frame
@@ -408,6 +430,7 @@ func (c *conn) request(br *bufio.Reader, waits bool) error {
 	c.servedOp, c.servedXid = h.Type, h.Xid
 	c.s.hooks.Replica.Serve(c.replica, h, body)
 	c.serving = false
+	c.s.large.release(heldBytes)
 	if c.answerBytes > 0 {
 		if path, sizeBytes := readOf(h.Type, body, c.answerBytes); path != nil {
 			c.reads.read(path, sizeBytes)
@@ -419,35 +442,93 @@ func (c *conn) request(br *bufio.Reader, waits bool) error {
 	return nil
 }
 
+// tooLarge counts a large request for which there is no room.
+func (c *conn) tooLarge() error {
+	c.s.stats.m.LargeRejected.Add(1)
+	return errLargeRequests
+}
+
 // submit gives a request to the event loop, waiting while too many others are there.
-func (c *conn) submit(h jute.RequestHeader, body []byte, now time.Time) error {
+func (c *conn) submit(h jute.RequestHeader, body []byte, q submitted) error {
 	c.mu.Lock()
 	for len(c.inFlight) >= maxConnOutstanding {
 		c.turn.Wait()
 	}
 	c.mu.Unlock()
-	if !c.s.throttle.tryEnter() {
-		c.s.stats.m.ThrottleWaits.Add(1)
-		c.flush()
-		c.s.throttle.enter()
+	throttled, ok := c.letIn(q)
+	if !ok {
+		c.s.large.release(q.heldBytes)
+		return errEnding
 	}
 	c.mu.Lock()
-	ending := c.dead || c.closing
+	ending := c.ends()
 	if !ending {
-		c.inFlight = append(c.inFlight, submitted{now, h.Type, h.Xid})
+		c.inFlight = append(c.inFlight, q)
 	}
 	c.mu.Unlock()
 	if ending {
 		c.s.throttle.leave(1)
+		c.s.large.release(q.heldBytes)
 		return errEnding
 	}
 	if h.Type == jute.OpCloseSession {
 		c.closesOwn.Store(true)
 	}
 	c.replica.Submitted()
-	c.s.hooks.Submit(replica.ClientRequest{Conn: c.replica, Header: h, Body: body})
+	c.s.hooks.Submit(replica.ClientRequest{Conn: c.replica, Header: h, Body: body, Throttled: throttled})
 	return nil
 }
+
+// letIn waits until a request is let in, and reports whether that took too long for it to
+// be carried out. A stale request may not be let in any more: that ends its connection.
+func (c *conn) letIn(q submitted) (throttled, ok bool) {
+	m, rules := c.s.stats.m, &c.s.cfg.Requests
+	if c.s.throttle.tryEnter() {
+		m.ThrottleQueueTime.ObserveAt(c.shard, 0)
+		return false, true
+	}
+	c.flush()
+	began := time.Now()
+	if !c.s.throttle.enter(rules.Stall, func() bool {
+		m.ThrottleWaits.Add(1)
+		return rules.MaxRequests <= 0 || !rules.DropStale || !c.stale(q)
+	}) {
+		m.StaleDropped.Add(1)
+		c.kill("one of its requests became stale while it waited to be let in (request_throttle_drop_stale)")
+		return false, false
+	}
+	if c.stale(q) {
+		m.StaleRequests.Add(1)
+	}
+	waited := time.Since(began)
+	m.ThrottleQueueTime.ObserveAt(c.shard, waited.Microseconds())
+	throttled = rules.OpWait > 0 && waited > rules.OpWait && q.op != jute.OpPing && q.op != jute.OpCloseSession
+	if throttled {
+		m.ThrottledOps.Add(1)
+	}
+	return throttled, true
+}
+
+// stale reports whether nobody waits for a request's answer any more.
+func (c *conn) stale(q submitted) bool {
+	rules := &c.s.cfg.Requests
+	if q.op == jute.OpCloseSession {
+		return false
+	}
+	if rules.StaleConnection {
+		c.mu.Lock()
+		ending := c.ends()
+		c.mu.Unlock()
+		if ending {
+			return true
+		}
+	}
+	_, timeoutMs := c.replica.Session()
+	return rules.StaleLatency && time.Since(q.at) > time.Duration(timeoutMs)*time.Millisecond
+}
+
+// ends reports whether the connection is closed, or about to be. c.mu is held.
+func (c *conn) ends() bool { return c.dead || c.closing }
 
 // extendDeadline gives up a client from which nothing came for its session's whole
 // timeout: by then the session has expired, here or on the member that the client moved to.
@@ -532,6 +613,7 @@ func (c *conn) answered(zxid int64) {
 		c.inFlight = c.inFlight[1:]
 		c.turn.Signal()
 		c.s.throttle.leave(1)
+		c.s.large.release(q.heldBytes)
 	}
 	now := time.Now()
 	if c.serving {
@@ -554,7 +636,7 @@ func (c *conn) answered(zxid int64) {
 func (c *conn) queue(m message, mark bool, appendBody func([]byte) []byte) (unsentBytes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.dead || c.closing {
+	if c.ends() {
 		return 0
 	}
 	if m.answers {
@@ -591,7 +673,7 @@ func (c *conn) mark() {
 func (c *conn) Close(reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.dead || c.closing {
+	if c.ends() {
 		return
 	}
 	c.closing = true

@@ -18,6 +18,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -42,13 +43,42 @@ type Config struct {
 	// MaxConnsPerIP bounds connections from one address, 0 for no bound (maxClientCnxns).
 	MaxConnsPerIP int
 	// MaxConns bounds connections from everywhere, 0 for no bound (maxCnxns).
-	MaxConns               int
+	MaxConns int
+	// GlobalOutstandingLimit bounds the requests of all clients that wait for their
+	// outcome, 0 for no bound.
 	GlobalOutstandingLimit int
+	// Requests bounds the same, and says what becomes of requests that wait to be let in.
+	Requests RequestThrottle
+	// Connections bounds how many sessions are asked for in a time.
+	Connections ConnectionThrottle
+	// LargeBytes is the length beyond which a request is large, 0 or less for no limit on those
+	// (largeRequestThreshold); MaxLargeBytes is what all large ones that wait for their
+	// outcome may have together (largeRequestMaxBytes).
+	LargeBytes, MaxLargeBytes int
 	// SessionlessTimeout is how long a connection may live without asking for a session.
 	SessionlessTimeout time.Duration
 	// Metrics is where the port counts what passes through it.
 	Metrics *metrics.Metrics
 }
+
+// RequestThrottle is how requests wait to be let in.
+type RequestThrottle struct {
+	// MaxRequests bounds the requests that wait for their outcome, 0 for no throttle
+	// (request_throttle_max_requests).
+	MaxRequests int
+	// Stall is how often a request that waits is looked at (request_throttle_stall_time).
+	Stall time.Duration
+	// DropStale ends the connection of a stale request while it waits. One is stale whose
+	// connection is closed, and with StaleLatency one that is older than its session's
+	// timeout. Closing a session never is.
+	DropStale, StaleConnection, StaleLatency bool
+	// OpWait is how long a request may have waited and still be carried out, 0 for any
+	// time: later it is answered with jute.CodeThrottledOp (throttled_op_wait_time).
+	OpWait time.Duration
+}
+
+// defaultStall is the Stall of a RequestThrottle that has none.
+const defaultStall = 100 * time.Millisecond
 
 // Hooks are what the client ports need from the member.
 type Hooks struct {
@@ -66,10 +96,13 @@ type Server struct {
 	hooks    Hooks
 	log      *slog.Logger
 	ports    []port
+	began    time.Time
 	running  sync.WaitGroup
 	stats    Stats
 	shards   sharder
 	throttle throttle
+	sessions bucket // of tokens for asking for one
+	large    largeRequests
 
 	mu      sync.Mutex
 	conns   map[*conn]struct{}
@@ -134,7 +167,11 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Server, error) {
 		}
 		s.ports = append(s.ports, port{l, p.wants})
 	}
-	s.throttle.init(int64(cfg.GlobalOutstandingLimit))
+	s.throttle.init(int64(cfg.GlobalOutstandingLimit), int64(cfg.Requests.MaxRequests))
+	s.cfg.Requests.Stall = cmp.Or(cfg.Requests.Stall, defaultStall)
+	s.began = time.Now()
+	s.sessions.init(cfg.Connections, 0)
+	s.large.overBytes, s.large.mostBytes = int64(cfg.LargeBytes), int64(cfg.MaxLargeBytes)
 	return s, nil
 }
 
@@ -307,3 +344,7 @@ func (s *Server) Shutdown() {
 
 // Outstanding returns how many requests wait for their outcome.
 func (s *Server) Outstanding() int64 { return s.throttle.outstanding.Load() }
+
+// RefusalOdds returns the probability that the connection throttle refuses the next
+// client by lot.
+func (s *Server) RefusalOdds() float64 { return s.sessions.refusals() }
