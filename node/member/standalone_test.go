@@ -62,9 +62,9 @@ func TestRestartKeepsData(t *testing.T) {
 func TestDiskFails(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []vfs.Fault{
-		{Ops: vfs.OpSync, Pattern: "log.*", Nth: 5, Err: syscall.EIO},
-		{Ops: vfs.OpSync, Pattern: "log.*", Nth: 5, Err: syscall.EIO, When: vfs.After},
-		{Ops: vfs.OpWrite, Pattern: "log.*", Nth: 7, Err: syscall.ENOSPC, When: vfs.Partial},
+		{Ops: vfs.OpSync, Pattern: "*log.*", Nth: 5, Err: syscall.EIO},
+		{Ops: vfs.OpSync, Pattern: "*log.*", Nth: 5, Err: syscall.EIO, When: vfs.After},
+		{Ops: vfs.OpWrite, Pattern: "*log.*", Nth: 7, Err: syscall.ENOSPC, When: vfs.Partial},
 	} {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/adler32"
 	"path"
+	"strings"
 	"syscall"
 
 	"zoolab/zk/jute"
@@ -69,7 +70,12 @@ func (s *Storage) Sync() error {
 		s.waiting = nil // one huge record must not hold its memory for ever
 	}
 	if !s.opts.NoForceSync {
-		if err := s.syncLog(written, isNew); err != nil {
+		if err := s.syncLog(written); err != nil {
+			return err
+		}
+	}
+	if isNew {
+		if err := s.publishLog(); err != nil {
 			return err
 		}
 	}
@@ -79,13 +85,31 @@ func (s *Storage) Sync() error {
 	return nil
 }
 
+// createLog begins a log under a name that nobody reads: Apache's server does not start
+// from a directory with an empty log, as a crash would leave it here (bug 2332).
 func (s *Storage) createLog() error {
-	name := path.Join(s.logDir, logPrefix+hexZxid(s.waitingFirst))
+	name := path.Join(s.logDir, temporaryPrefix+logPrefix+hexZxid(s.waitingFirst))
 	file, err := s.fs.Create(name)
 	if err != nil {
 		return s.fail("create a log", err)
 	}
 	s.file, s.fileName, s.fileEnd, s.fileAllocated = file, name, 0, 0
+	return nil
+}
+
+// publishLog gives a log its name, once there are transactions in it.
+func (s *Storage) publishLog() error {
+	name := path.Join(s.logDir, strings.TrimPrefix(path.Base(s.fileName), temporaryPrefix))
+	if err := s.fs.Rename(s.fileName, name); err != nil {
+		return s.fail("name the log "+name, err)
+	}
+	s.fileName = name
+	if s.opts.NoForceSync {
+		return nil
+	}
+	if err := s.fs.SyncDir(s.logDir); err != nil {
+		return s.fail("sync the log directory "+s.logDir, err)
+	}
 	return nil
 }
 
@@ -109,9 +133,8 @@ func (s *Storage) preallocate() {
 	s.fileAllocated = max(s.fileAllocated, size)
 }
 
-// syncLog makes what was written durable, and the name of a new file, and watches how
-// long the former takes.
-func (s *Storage) syncLog(sizeBytes int, isNew bool) error {
+// syncLog makes what was written durable and watches how long that takes.
+func (s *Storage) syncLog(sizeBytes int) error {
 	start := s.opts.Now()
 	if err := s.file.Sync(); err != nil {
 		return s.fail("sync the log "+s.fileName, err)
@@ -123,12 +146,6 @@ func (s *Storage) syncLog(sizeBytes int, isNew bool) error {
 	if elapsed.Milliseconds() > s.opts.FsyncWarnMs {
 		s.log.Warn("a sync of the log was slow: writes wait for it, sessions may expire",
 			"elapsedMs", elapsed.Milliseconds(), "file", s.fileName, "sizeBytes", sizeBytes)
-	}
-	if !isNew {
-		return nil
-	}
-	if err := s.fs.SyncDir(s.logDir); err != nil {
-		return s.fail("sync the log directory "+s.logDir, err)
 	}
 	return nil
 }

@@ -2,7 +2,9 @@ package storage
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -166,6 +168,29 @@ func TestMissingFiles(t *testing.T) {
 	r, err := loadInto(s)
 	must(t, err)
 	wantReplayed(t, r, 11, 40)
+}
+
+// TestNoLogWithoutTransactions: Apache's server does not start from a directory with a log
+// that is empty or all zeros, so a crash must leave none, whatever the moment.
+func TestNoLogWithoutTransactions(t *testing.T) {
+	whole := vfs.NewFaulty(vfs.NewMem())
+	must(t, runLife(whole, NoCompression).err)
+	for step := 1; step <= whole.Count(vfs.OpMutate); step++ {
+		for _, when := range []vfs.When{vfs.Before, vfs.Partial, vfs.After} {
+			mem := vfs.NewMem()
+			runLife(vfs.NewFaulty(mem, vfs.Fault{Ops: vfs.OpMutate, Nth: step, Err: errPower, When: when}), NoCompression)
+			logs, err := listLogs(mem, "/log/version-2")
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			must(t, err)
+			for _, log := range logs {
+				if b := readFile(t, mem, log.path); len(b) < fileHeaderBytes+recordHeaderBytes || b[0] != 'Z' {
+					t.Fatalf("killed %v step %d: %s has %d bytes", when, step, log.path, len(b))
+				}
+			}
+		}
+	}
 }
 
 func TestEmptyLogsAreRemoved(t *testing.T) {

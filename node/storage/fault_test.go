@@ -53,9 +53,9 @@ func TestDiskFaultsAreFatal(t *testing.T) {
 
 func TestLogFailuresAreFatal(t *testing.T) {
 	for _, fault := range []vfs.Fault{
-		{Ops: vfs.OpCreate, Pattern: "log.*"},
-		{Ops: vfs.OpWrite, Pattern: "log.*"},
-		{Ops: vfs.OpSync, Pattern: "log.*"},
+		{Ops: vfs.OpCreate, Pattern: "*log.*"},
+		{Ops: vfs.OpWrite, Pattern: "*log.*"},
+		{Ops: vfs.OpSync, Pattern: "*log.*"},
 		{Ops: vfs.OpSyncDir, Pattern: "version-2"},
 	} {
 		faulty := vfs.NewFaulty(vfs.NewMem())

@@ -116,14 +116,17 @@ func (s *Storage) removeSnapshots(after int64) error {
 
 // removeTemporary removes what a crash left unfinished.
 func (s *Storage) removeTemporary() error {
-	names, err := s.fs.List(s.snapDir)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if strings.HasPrefix(name, temporaryPrefix) {
-			s.log.Info("removing an unfinished file", "file", path.Join(s.snapDir, name))
-			if err := removeIfThere(s.fs, path.Join(s.snapDir, name)); err != nil {
+	for _, dir := range []string{s.snapDir, s.logDir} {
+		names, err := s.fs.List(dir)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if !strings.HasPrefix(name, temporaryPrefix) {
+				continue
+			}
+			s.log.Info("removing an unfinished file", "file", path.Join(dir, name))
+			if err := removeIfThere(s.fs, path.Join(dir, name)); err != nil {
 				return err
 			}
 		}

@@ -249,7 +249,7 @@ type hookFile struct {
 
 func (h *hookFS) Create(name string) (vfs.File, error) {
 	file, err := h.FS.Create(name)
-	if err == nil && strings.Contains(name, temporaryPrefix) {
+	if err == nil && strings.Contains(name, temporaryPrefix+snapshotPrefix) {
 		file = hookFile{file, h.beforeClose}
 	}
 	return file, err
@@ -420,7 +420,7 @@ func TestSetCurrentEpochSyncsTheLog(t *testing.T) {
 	s, _ := open(t, faulty)
 	must(t, s.SetAcceptedEpoch(1))
 	must(t, s.Append(1, payloadOf(1, 0)))
-	faulty.Inject(vfs.Fault{Ops: vfs.OpSync, Pattern: "log.*", Err: errPower})
+	faulty.Inject(vfs.Fault{Ops: vfs.OpSync, Pattern: "*log.*", Err: errPower})
 	mustBe(t, s.SetCurrentEpoch(1), ErrFatal)
 	if _, err := faulty.Stat("/data/version-2/currentEpoch"); err != nil {
 		t.Fatal(err)
