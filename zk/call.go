@@ -70,7 +70,7 @@ func (c *Client) do(ctx context.Context, k *call) (Reply, error) {
 		}
 	}
 	defer func() { <-c.slots }()
-	k.done = make(chan struct{}, 1)
+	k.done = c.signals.Get().(chan struct{})
 	if err := c.enqueue(k); err != nil {
 		return Reply{}, refuse(k.op, k.path, err)
 	}
@@ -81,6 +81,7 @@ func (c *Client) do(ctx context.Context, k *call) (Reply, error) {
 			return Reply{}, err
 		}
 	}
+	c.signals.Put(k.done) // it was signalled once, and will not be again
 	if k.err != nil {
 		return Reply{Zxid: k.zxid}, k.err
 	}

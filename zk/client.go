@@ -21,6 +21,8 @@ type Client struct {
 	wake   chan struct{} // of capacity 1: there may be something in the queue
 	stop   context.CancelCauseFunc
 	ended  chan struct{} // closed when the session's goroutine has ended
+	// signals are channels for call.done that no call uses.
+	signals sync.Pool
 
 	mu        sync.Mutex // guards what follows
 	state     State
@@ -83,6 +85,7 @@ func (c *Client) prepare(servers []string) {
 	c.wake = make(chan struct{}, 1)
 	c.up = make(chan struct{})
 	c.ended = make(chan struct{})
+	c.signals.New = func() any { return make(chan struct{}, 1) }
 	c.session = c.settings.session
 	c.session.Password = slices.Clone(c.session.Password)
 	c.known = c.session.ID != 0

@@ -34,7 +34,7 @@ func none(t *testing.T, events <-chan zk.Event) {
 }
 
 func TestKindsOfZnodes(t *testing.T) {
-	servers.Apache(t, func(t *testing.T, server *apache.Server) {
+	servers.Each(t, func(t *testing.T, server *apache.Server) {
 		ctx := servers.Deadline(t)
 		c := servers.Connect(t, server.ClientAddr)
 		container, err := c.Create(ctx, "/c", []byte("x"), zk.Container)
@@ -105,7 +105,7 @@ func TestBadKinds(t *testing.T) {
 }
 
 func TestMultiRead(t *testing.T) {
-	servers.Apache(t, func(t *testing.T, server *apache.Server) {
+	servers.Each(t, func(t *testing.T, server *apache.Server) {
 		ctx := servers.Deadline(t)
 		c := servers.Connect(t, server.ClientAddr)
 		if _, err := c.Multi(ctx, zk.CreateOp("/r", []byte("x"), zk.Persistent), zk.CreateOp("/r/a", nil, zk.Persistent)); err != nil {
@@ -124,7 +124,7 @@ func TestMultiRead(t *testing.T) {
 }
 
 func TestIdentities(t *testing.T) {
-	servers.Apache(t, func(t *testing.T, server *apache.Server) {
+	servers.Each(t, func(t *testing.T, server *apache.Server) {
 		ctx := servers.Deadline(t)
 		c := servers.Connect(t, server.ClientAddr)
 		if err := c.AddAuth(ctx, "digest", []byte("bob:builder")); err != nil {
@@ -138,7 +138,7 @@ func TestIdentities(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	servers.Apache(t, func(t *testing.T, server *apache.Server) {
+	servers.Each(t, func(t *testing.T, server *apache.Server) {
 		ctx := servers.Deadline(t)
 		c := servers.Connect(t, server.ClientAddr+"/chroot")
 		if _, err := c.GetConfig(ctx); err != nil {
@@ -154,7 +154,7 @@ func TestConfig(t *testing.T) {
 
 // TestPersistentWatches sees every change of a znode and of a tree.
 func TestPersistentWatches(t *testing.T) {
-	servers.Apache(t, func(t *testing.T, server *apache.Server) {
+	servers.Each(t, func(t *testing.T, server *apache.Server) {
 		ctx := servers.Deadline(t)
 		root := servers.Connect(t, server.ClientAddr)
 		if _, err := root.Create(ctx, "/app", nil, zk.Persistent); err != nil {
@@ -208,7 +208,7 @@ func TestPersistentWatches(t *testing.T) {
 
 // TestRemoveWatches ends one channel's watch, then all of a type, and asks the server.
 func TestRemoveWatches(t *testing.T) {
-	servers.Apache(t, func(t *testing.T, server *apache.Server) {
+	servers.Each(t, func(t *testing.T, server *apache.Server) {
 		ctx := servers.Deadline(t)
 		c := servers.Connect(t, server.ClientAddr)
 		if _, err := c.Create(ctx, "/w", nil, zk.Persistent); err != nil {
@@ -281,7 +281,7 @@ func TestRemoveWatches(t *testing.T) {
 // TestWatchEvents expects each event once, however many watches see it, and in front of
 // the answer that is as new.
 func TestWatchEvents(t *testing.T) {
-	servers.Apache(t, func(t *testing.T, server *apache.Server) {
+	servers.Each(t, func(t *testing.T, server *apache.Server) {
 		ctx := servers.Deadline(t)
 		var mu sync.Mutex
 		var seen []string

@@ -36,29 +36,29 @@ type Event struct {
 }
 
 // WatchMode is what a watch of AddWatch looks at.
-type WatchMode int32
+type WatchMode = jute.AddWatchMode
 
 // The modes of AddWatch.
 const (
 	// WatchPersistent sees a znode created, changed and deleted, and its children
 	// come and go.
-	WatchPersistent WatchMode = 0
+	WatchPersistent = jute.AddWatchPersistent
 	// WatchRecursive sees the znode and all below it created, changed and deleted.
 	// It has no events for children, since it sees the children themselves.
-	WatchRecursive WatchMode = 1
+	WatchRecursive = jute.AddWatchRecursive
 )
 
 // WatchType selects watches of a path for RemoveWatches and CheckWatches.
-type WatchType int32
+type WatchType = jute.WatcherType
 
 // The types of watches.
 const (
-	WatchTypeChildren WatchType = 1 // those of ChildrenW
-	WatchTypeData     WatchType = 2 // those of GetW and ExistsW
-	WatchTypeAny      WatchType = 3 // these and those of AddWatch
+	WatchTypeChildren = jute.WatcherChildren // those of ChildrenW
+	WatchTypeData     = jute.WatcherData     // those of GetW and ExistsW
+	WatchTypeAny      = jute.WatcherAny      // these and those of AddWatch
 )
 
-func (t WatchType) valid() error {
+func validType(t WatchType) error {
 	if t < WatchTypeChildren || t > WatchTypeAny {
 		return fmt.Errorf("%w: there is no watch type %d", ErrBadArguments, t)
 	}
@@ -91,7 +91,7 @@ func (c *Client) AddWatch(ctx context.Context, path string, mode WatchMode, even
 	}
 	var resp jute.ErrorResponse
 	return c.do(ctx, &call{op: jute.OpAddWatch, path: path, resp: &resp,
-		req:   &jute.AddWatchRequest{Path: c.serverPath(path), Mode: jute.AddWatchMode(mode)},
+		req:   &jute.AddWatchRequest{Path: c.serverPath(path), Mode: mode},
 		watch: &watchRequest{kind: kind, path: c.serverPath(path), events: events}})
 }
 
@@ -101,11 +101,11 @@ func (c *Client) CheckWatches(ctx context.Context, path string, which WatchType)
 	if err := checkPath(path); err != nil {
 		return Reply{}, refuse(jute.OpCheckWatches, path, err)
 	}
-	if err := which.valid(); err != nil {
+	if err := validType(which); err != nil {
 		return Reply{}, refuse(jute.OpCheckWatches, path, err)
 	}
 	return c.do(ctx, &call{op: jute.OpCheckWatches, path: path,
-		req: &jute.CheckWatchesRequest{Path: c.serverPath(path), Type: jute.WatcherType(which)}})
+		req: &jute.CheckWatchesRequest{Path: c.serverPath(path), Type: which}})
 }
 
 // RemoveWatches ends the client's watches of the type on a path. Their channels get
@@ -116,7 +116,7 @@ func (c *Client) RemoveWatches(ctx context.Context, path string, which WatchType
 	if err := checkPath(path); err != nil {
 		return Reply{}, refuse(jute.OpRemoveWatches, path, err)
 	}
-	if err := which.valid(); err != nil {
+	if err := validType(which); err != nil {
 		return Reply{}, refuse(jute.OpRemoveWatches, path, err)
 	}
 	return c.removeWatches(ctx, path, which, nil, local)

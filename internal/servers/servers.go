@@ -155,7 +155,7 @@ func launch(t *testing.T, dir string, cfg apache.Config) *apache.Server {
 	if cfg.Extra == nil {
 		cfg.Extra = map[string]string{}
 	}
-	cfg.Extra["maxSessionTimeout"] = "20000"
+	cfg.Extra["maxSessionTimeout"], cfg.Extra["extendedTypesEnabled"] = "20000", "true"
 	server, err := apache.Start(dir, cfg)
 	if err != nil {
 		t.Fatal(err)
