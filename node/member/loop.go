@@ -149,7 +149,11 @@ func (m *Member) carryOut(e replica.Effect) {
 	case zab.Dial:
 		m.peers.Dial(e.Conn, e.To)
 	case zab.Close:
-		m.log.Info("closing a quorum connection", "conn", e.Conn, "reason", e.Reason)
+		if e.Breach {
+			m.log.Warn("refused a peer that broke the protocol", "conn", e.Conn, "peer", m.peers.PeerOf(e.Conn), "reason", e.Reason)
+		} else {
+			m.log.Info("closing a quorum connection", "conn", e.Conn, "reason", e.Reason)
+		}
 		m.peers.Close(e.Conn, e.Reason)
 	case replica.SendSnapshot:
 		m.log.Info("sending a snapshot", "conn", e.Conn, "zxid", hex(e.View.Zxid()))

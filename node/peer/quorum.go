@@ -219,6 +219,14 @@ func (t *Transport) conn(id zab.ConnID) *quorumConn {
 	return t.quorum[id]
 }
 
+// PeerOf returns who is at the other end of a connection, for the log; "" if it is gone.
+func (t *Transport) PeerOf(id zab.ConnID) string {
+	if q := t.conn(id); q != nil {
+		return q.peer
+	}
+	return ""
+}
+
 // Send queues a packet; on a connection that is gone it does nothing.
 func (t *Transport) Send(id zab.ConnID, p *jute.QuorumPacket) {
 	q := t.conn(id)

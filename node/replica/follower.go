@@ -1,11 +1,47 @@
 package replica
 
 import (
+	"fmt"
 	"slices"
 
+	"zoolab/node/tree"
 	"zoolab/node/zab"
 	"zoolab/zk/jute"
 )
+
+// received is a transaction of a leader, decoded.
+type received struct {
+	entry zab.Entry
+	txn   *jute.LoggedTxn
+}
+
+// checkReceived is zab.Config's Check: what it lets pass can be applied.
+func (r *Replica) checkReceived(e zab.Entry) error {
+	txn := new(jute.LoggedTxn)
+	if err := jute.Unmarshal(e.Payload, txn); err != nil {
+		return fmt.Errorf("it can't be read: %w", err)
+	}
+	if txn.Header.Zxid != e.Zxid {
+		return fmt.Errorf("its header says that it is 0x%x", txn.Header.Zxid)
+	}
+	if err := tree.Validate(txn); err != nil {
+		return err
+	}
+	r.received.Push(received{e, txn})
+	return nil
+}
+
+// takeReceived returns a transaction that checkReceived decoded, nil if it did not.
+func (r *Replica) takeReceived(e zab.Entry) *jute.LoggedTxn {
+	for r.received.Len() > 0 && r.received.All()[0].entry.Zxid <= e.Zxid {
+		// After a truncation the same zxid may name another transaction.
+		got := r.received.Pop()
+		if got.entry.Zxid == e.Zxid && len(e.Payload) > 0 && &got.entry.Payload[0] == &e.Payload[0] {
+			return got.txn
+		}
+	}
+	return nil
+}
 
 // forward sends a write or a sync of one of our clients to the leader.
 func (r *Replica) forward(q request) {

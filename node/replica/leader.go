@@ -199,7 +199,7 @@ func (r *Replica) fromLearner(e zab.FromLearner) {
 		}
 	}
 	if err := d.Err(); err != nil {
-		r.emit(zab.Close{Conn: e.Conn, Reason: fmt.Sprintf("%v of member %d: %v", e.Packet.Type, e.SID, err)})
+		r.emit(zab.Close{Conn: e.Conn, Reason: fmt.Sprintf("%v of member %d: %v", e.Packet.Type, e.SID, err), Breach: true})
 	}
 }
 

@@ -112,6 +112,10 @@ type Replica struct {
 	syncs         fifo.Queue[*Conn] // follower: whose syncs were sent to the leader, in order
 	nextSessionID int64
 
+	// received holds transactions of a leader that were logged and not yet delivered,
+	// oldest first, so that they need not be decoded again.
+	received fifo.Queue[received]
+
 	lead             leadership // used only while leading
 	maxProposedBytes int64      // the constant, less in tests
 
@@ -126,7 +130,6 @@ type Replica struct {
 func New(cfg Config, boot zab.Boot, t *tree.Tree, now Now) *Replica {
 	r := &Replica{
 		cfg:           cfg,
-		core:          zab.New(cfg.Zab, boot),
 		now:           now,
 		conns:         make(map[*Conn]struct{}),
 		local:         make(map[int64]*Conn),
@@ -137,6 +140,8 @@ func New(cfg Config, boot zab.Boot, t *tree.Tree, now Now) *Replica {
 
 		maxProposedBytes: maxProposedBytes,
 	}
+	cfg.Zab.Check = r.checkReceived
+	r.core = zab.New(cfg.Zab, boot)
 	r.tree.Store(t)
 	r.planSnapshot()
 	r.logged = cfg.Replayed
@@ -269,6 +274,7 @@ func (r *Replica) roleChanged(e zab.RoleChanged) {
 		r.lead = leadership{}
 	}
 	r.syncs = fifo.Queue[*Conn]{}
+	r.received = fifo.Queue[received]{}
 	clear(r.revalidating)
 	r.publish()
 }
@@ -286,6 +292,9 @@ func (r *Replica) dropClients() {
 func (r *Replica) deliver(entry zab.Entry) {
 	proposed := r.lead.takeProposed(entry)
 	txn := proposed.txn
+	if txn == nil {
+		txn = r.takeReceived(entry)
+	}
 	if txn == nil {
 		txn = new(jute.LoggedTxn)
 		if err := jute.Unmarshal(entry.Payload, txn); err != nil {

@@ -74,7 +74,7 @@ func (c *Core) checkConfirmed() {
 // pongReceived counts an answer. Whoever answers what was not asked can't be counted.
 func (c *Core) pongReceived(l *learner) {
 	if l.pongs == c.lead.confirm.pings {
-		c.dropLearner(l, "PING that answers none", true)
+		c.accuseLearner(l, "PING that answers none")
 		return
 	}
 	l.pongs++

@@ -272,7 +272,7 @@ func (c *Core) setRole(role Role, leader, epoch int64, conn ConnID) {
 // connection ended, or nobody.
 func (c *Core) lookAgain(reason string, lost int64) {
 	if c.follow.conn != 0 {
-		c.emit(Close{Conn: c.follow.conn, Reason: reason})
+		c.emit(Close{Conn: c.follow.conn, Reason: reason, Breach: c.follow.breach})
 	}
 	c.follow = following{leader: nobody, failures: c.follow.failures + 1}
 	c.closeLearners(reason)

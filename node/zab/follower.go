@@ -24,6 +24,8 @@ type following struct {
 	// snapshotZxid is that of a SNAP whose stream is being read.
 	snapshotZxid int64
 
+	breach bool // the leader broke the protocol and is being left for it
+
 	// failures counts how often a leader was lost or could not be joined since the last
 	// established role. It outlives the role.
 	failures int
@@ -110,6 +112,12 @@ func (c *Core) leaveLeader(format string, args ...any) {
 	c.lookAgain(fmt.Sprintf("left leader %d: %s", c.follow.leader, fmt.Sprintf(format, args...)), c.follow.leader)
 }
 
+// accuseLeader gives up a leader that broke the protocol.
+func (c *Core) accuseLeader(format string, args ...any) {
+	c.follow.breach = true
+	c.leaveLeader(format, args...)
+}
+
 // fromLeader takes one packet of our leader.
 func (c *Core) fromLeader(p jute.QuorumPacket) {
 	f := &c.follow
@@ -137,7 +145,7 @@ func (c *Core) fromLeader(p jute.QuorumPacket) {
 	case jute.PacketUpToDate:
 		c.upToDateReceived()
 	default:
-		c.leaveLeader("%v is no packet of a leader", p.Type)
+		c.accuseLeader("%v is no packet of a leader", p.Type)
 	}
 }
 
@@ -148,13 +156,13 @@ func (c *Core) leaderInfoReceived(p jute.QuorumPacket) {
 	epoch := epochOf(p.Zxid)
 	switch {
 	case f.stage != stageLeaderInfo:
-		c.leaveLeader("LEADERINFO out of order")
+		c.accuseLeader("LEADERINFO out of order")
 		return
 	case epoch < c.acceptedEpoch:
 		c.leaveLeader("it proposes epoch %d, epoch %d is accepted already", epoch, c.acceptedEpoch)
 		return
 	case epoch > maxEpoch:
-		c.leaveLeader("epoch %d is beyond the last one", epoch)
+		c.accuseLeader("epoch %d is beyond the last one", epoch)
 		return
 	}
 	f.epoch, f.stage = epoch, stageAckEpoch
@@ -194,7 +202,11 @@ func (c *Core) followerDurable(w diskWait) {
 func (c *Core) syncReceived(p jute.QuorumPacket) {
 	f := &c.follow
 	if f.stage != stageSync {
-		c.leaveLeader("%v out of order", p.Type)
+		c.accuseLeader("%v out of order", p.Type)
+		return
+	}
+	if p.Zxid < 0 || epochOf(p.Zxid) > f.epoch {
+		c.accuseLeader("%v 0x%x is not of its history, which ends in epoch %d", p.Type, p.Zxid, f.epoch)
 		return
 	}
 	f.stage = stageHistory
@@ -212,7 +224,7 @@ func (c *Core) truncate(zxid int64) {
 		zxid = c.log.previous(zxid)
 	}
 	if zxid == unknownZxid || zxid > c.log.last || !c.log.mayHold(zxid) {
-		c.leaveLeader("it asks to truncate the log to 0x%x, which is not in it; it ends at 0x%x", zxid, c.log.last)
+		c.accuseLeader("it asks to truncate the log to 0x%x, which is not in it; it ends at 0x%x", zxid, c.log.last)
 		return
 	}
 	c.keepCommitted(zxid)
@@ -251,16 +263,23 @@ func (c *Core) proposalReceived(e Entry) {
 	f := &c.follow
 	switch {
 	case f.stage < stageHistory:
-		c.leaveLeader("PROPOSAL 0x%x out of order", e.Zxid)
+		c.accuseLeader("PROPOSAL 0x%x out of order", e.Zxid)
 		return
 	case e.Zxid <= f.coveredTo:
 		return // the snapshot has it
 	case !follows(c.log.last, e.Zxid):
-		c.leaveLeader("PROPOSAL 0x%x leaves a hole behind 0x%x", e.Zxid, c.log.last)
+		c.accuseLeader("PROPOSAL 0x%x leaves a hole behind 0x%x", e.Zxid, c.log.last)
 		return
 	case epochOf(e.Zxid) > f.epoch:
-		c.leaveLeader("PROPOSAL 0x%x is not of epoch %d", e.Zxid, f.epoch)
+		c.accuseLeader("PROPOSAL 0x%x is not of epoch %d", e.Zxid, f.epoch)
 		return
+	}
+	// Once it is logged it can only be applied, or end the process: now it can be refused.
+	if c.cfg.Check != nil {
+		if err := c.cfg.Check(e); err != nil {
+			c.accuseLeader("PROPOSAL 0x%x: %v", e.Zxid, err)
+			return
+		}
 	}
 	c.append(e)
 	// What came before NEWLEADER is acknowledged by its acknowledgement, or behind it
@@ -274,14 +293,14 @@ func (c *Core) commitReceived(zxid int64) {
 	f := &c.follow
 	switch {
 	case f.stage < stageHistory:
-		c.leaveLeader("COMMIT 0x%x out of order", zxid)
+		c.accuseLeader("COMMIT 0x%x out of order", zxid)
 		return
 	case zxid <= f.coveredTo:
 		return
 	}
 	// In order, each for the oldest proposal that is not committed.
 	if next, found := c.log.nextAfter(c.deliverable); !found || next != zxid {
-		c.leaveLeader("COMMIT 0x%x, but the next proposal behind 0x%x is 0x%x", zxid, c.deliverable, next)
+		c.accuseLeader("COMMIT 0x%x, but the next proposal behind 0x%x is 0x%x", zxid, c.deliverable, next)
 		return
 	}
 	c.mayDeliver(zxid)
@@ -295,7 +314,7 @@ func (c *Core) commitReceived(zxid int64) {
 func (c *Core) newLeaderReceived(zxid int64) {
 	f := &c.follow
 	if f.stage != stageHistory || zxid != makeZxid(f.epoch, 0) {
-		c.leaveLeader("NEWLEADER 0x%x out of order, its epoch is %d", zxid, f.epoch)
+		c.accuseLeader("NEWLEADER 0x%x out of order, its epoch is %d", zxid, f.epoch)
 		return
 	}
 	f.stage = stageNewLeader
@@ -311,7 +330,7 @@ func (c *Core) newLeaderReceived(zxid int64) {
 func (c *Core) upToDateReceived() {
 	f := &c.follow
 	if f.stage != stageUpToDate {
-		c.leaveLeader("UPTODATE out of order")
+		c.accuseLeader("UPTODATE out of order")
 		return
 	}
 	f.stage, f.failures = stageServing, 0

@@ -128,7 +128,7 @@ func (c *Core) ackEpochReceived(l *learner, p jute.QuorumPacket) {
 	d := jute.NewDecoder(p.Data)
 	currentEpoch := int64(d.Int32())
 	if d.Err() != nil || l.stage != learnerInformed {
-		c.dropLearner(l, "ACKEPOCH malformed or out of order", true)
+		c.accuseLearner(l, "ACKEPOCH malformed or out of order")
 		return
 	}
 	l.stage, l.lastZxid = learnerAckedEpoch, p.Zxid
@@ -190,10 +190,10 @@ func (c *Core) checkNewLeader() {
 func (c *Core) ackReceived(l *learner, zxid int64) {
 	switch {
 	case l.stage < learnerSyncs:
-		c.dropLearner(l, fmt.Sprintf("ACK 0x%x out of order", zxid), true)
+		c.accuseLearner(l, fmt.Sprintf("ACK 0x%x out of order", zxid))
 		return
 	case zxid > c.lead.lastProposed:
-		c.dropLearner(l, fmt.Sprintf("ACK 0x%x of what was never proposed", zxid), true)
+		c.accuseLearner(l, fmt.Sprintf("ACK 0x%x of what was never proposed", zxid))
 		return
 	case l.stage == learnerSyncs && zxid == makeZxid(c.lead.epoch, 0):
 		l.stage = learnerSynced

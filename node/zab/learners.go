@@ -25,6 +25,8 @@ type learner struct {
 	// pongs is the number of the ping that it answered last (learnerServed).
 	pongs uint64
 
+	breach bool // it broke the protocol and is being dropped for it
+
 	heardMs    int64
 	deadlineMs int64 // by when it must come to the next stage, before learnerServed
 	// timedZxid is a proposal that it must acknowledge by timedUntilMs, 0 when none is owed.
@@ -81,7 +83,7 @@ func (c *Core) fromLearner(l *learner, p jute.QuorumPacket) {
 		c.ackReceived(l, p.Zxid)
 	case jute.PacketRequest, jute.PacketRevalidate, jute.PacketPing:
 		if l.stage != learnerServed {
-			c.dropLearner(l, fmt.Sprintf("%v before UPTODATE", p.Type), true)
+			c.accuseLearner(l, fmt.Sprintf("%v before UPTODATE", p.Type))
 			return
 		}
 		c.emit(FromLearner{Conn: l.conn, SID: l.sid, Packet: p})
@@ -93,15 +95,15 @@ func (c *Core) fromLearner(l *learner, p jute.QuorumPacket) {
 	case jute.PacketAckEpoch:
 		c.ackEpochReceived(l, p)
 	case jute.PacketObserverInfo:
-		c.dropLearner(l, "observers are not supported", true)
+		c.accuseLearner(l, "observers are not supported")
 	default:
-		c.dropLearner(l, fmt.Sprintf("%v is no packet of a learner", p.Type), true)
+		c.accuseLearner(l, fmt.Sprintf("%v is no packet of a learner", p.Type))
 	}
 }
 
 func (c *Core) followerInfoReceived(l *learner, p jute.QuorumPacket) {
 	if l.stage != learnerOpened {
-		c.dropLearner(l, "FOLLOWERINFO out of order", true)
+		c.accuseLearner(l, "FOLLOWERINFO out of order")
 		return
 	}
 	info, problem := c.parseLearnerInfo(p.Data)
@@ -109,7 +111,7 @@ func (c *Core) followerInfoReceived(l *learner, p jute.QuorumPacket) {
 		problem = fmt.Sprintf("member %d says that it accepted epoch %d", info.ServerID, epoch)
 	}
 	if problem != "" {
-		c.dropLearner(l, problem, true)
+		c.accuseLearner(l, problem)
 		return
 	}
 	// A member keeps one connection: an older one is dead, we just did not hear of it.
@@ -161,7 +163,7 @@ func (c *Core) dropLearner(l *learner, reason string, closing bool) {
 		}
 	}
 	if closing {
-		c.emit(Close{Conn: l.conn, Reason: reason})
+		c.emit(Close{Conn: l.conn, Reason: reason, Breach: l.breach})
 	}
 	if l.stage == learnerServed {
 		c.emit(LearnerGone{Conn: l.conn, SID: l.sid})
@@ -172,6 +174,12 @@ func (c *Core) dropLearner(l *learner, reason string, closing bool) {
 	if c.role == RoleLeaderEstablished {
 		c.checkQuorum(fmt.Sprintf("member %d is gone: %s", l.sid, reason))
 	}
+}
+
+// accuseLearner drops a learner that broke the protocol, or is none of ours.
+func (c *Core) accuseLearner(l *learner, reason string) {
+	l.breach = true
+	c.dropLearner(l, reason, true)
 }
 
 // closeLearners closes every connection to our quorum port.

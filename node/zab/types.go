@@ -27,6 +27,10 @@ type Config struct {
 	CommitLogCount  int   // committed transactions kept in memory for DIFF
 	FinalizeWaitMs  int64 // how long a winning vote waits for a better one (ZooKeeper: 200)
 	MaxSyncLogBytes int64 // a learner further behind than this many log bytes gets a snapshot
+
+	// Check reports why an entry that a leader sent is no transaction that could be logged
+	// and applied; nil takes everything. It is called once for each, in the order of the log.
+	Check func(Entry) error
 }
 
 // Entry is one logged transaction. The payload is header, body and digest, the same
@@ -148,9 +152,12 @@ type (
 	SendSnapshot struct{ Conn ConnID }
 
 	// Close closes a connection after sending what is queued on it. Reason is for the log.
+	// Breach says that the peer did what no honest member of this ensemble does, so that
+	// somebody should look at it.
 	Close struct {
 		Conn   ConnID
 		Reason string
+		Breach bool
 	}
 
 	// ReadHistory asks for the logged transactions behind After, at most MaxBytes of
