@@ -9,12 +9,22 @@ import (
 	"golang.org/x/sys/unix"
 
 	"zoolab/node/metrics"
+	"zoolab/node/tree"
 )
 
 // gauge is a figure of this moment: an int, an int64, a uint64 or a float64.
 type gauge struct {
 	name  string
+	key   string // of a set's member, else ""
 	value any
+}
+
+// shownName is the name in mntr.
+func (g *gauge) shownName() string {
+	if g.key == "" {
+		return g.name
+	}
+	return g.key + "_" + g.name
 }
 
 // gauges are Apache's, in the order of its mntr. Those of a leader stand between the others.
@@ -24,7 +34,7 @@ func (v *View) gauges() []gauge {
 	lastBytes, leastBytes, mostBytes := v.Clients.Stats().AnswerBytes()
 	leads := v.leads()
 	var all []gauge
-	put := func(name string, value any) { all = append(all, gauge{name, value}) }
+	put := func(name string, value any) { all = append(all, gauge{name: name, value: value}) }
 	ofLeader := func(name string, value any) {
 		if leads {
 			put(name, value)
@@ -71,6 +81,25 @@ func (v *View) gauges() []gauge {
 	if v.Config.Distributed {
 		put("quorum_size", len(v.Config.Membership.Voters()))
 	}
+	return append(all, v.quotas()...)
+}
+
+// quotas are the limits and the use of quotas, set by set.
+func (v *View) quotas() (all []gauge) {
+	figures := v.Replica.Tree().QuotaFigures()
+	for _, set := range []struct {
+		name  string
+		value func(tree.QuotaFigures) int64
+	}{
+		{"quota_bytes_limit_per_namespace", func(f tree.QuotaFigures) int64 { return f.BytesLimit }},
+		{"quota_count_usage_per_namespace", func(f tree.QuotaFigures) int64 { return f.Count }},
+		{"quota_count_limit_per_namespace", func(f tree.QuotaFigures) int64 { return f.CountLimit }},
+		{"quota_bytes_usage_per_namespace", func(f tree.QuotaFigures) int64 { return f.Bytes }},
+	} {
+		for _, f := range figures {
+			all = append(all, gauge{set.name, f.Namespace, set.value(f)})
+		}
+	}
 	return all
 }
 
@@ -96,7 +125,7 @@ func (v *View) monitor(put func(name string, value any)) {
 		put("peer_state", state)
 	}
 	for _, g := range v.gauges() {
-		put(g.name, g.value)
+		put(g.shownName(), g.value)
 	}
 	v.Metrics.Each(func(m *metrics.Value) {
 		name := m.Name

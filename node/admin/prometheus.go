@@ -21,13 +21,11 @@ func (s scrape) Describe(chan<- *prometheus.Desc) {}
 // Collect implements prometheus.Collector.
 func (s scrape) Collect(out chan<- prometheus.Metric) {
 	for _, g := range s.v.gauges() {
-		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(g.name, g.name, nil, nil), prometheus.GaugeValue, asFloat(g.value))
+		labels, key := label(g.key)
+		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(g.name, g.name, labels, nil), prometheus.GaugeValue, asFloat(g.value), key...)
 	}
 	s.v.Metrics.Each(func(m *metrics.Value) {
-		var labels, key []string
-		if m.Key != "" {
-			labels, key = []string{"key"}, []string{m.Key}
-		}
+		labels, key := label(m.Key)
 		desc := prometheus.NewDesc(m.Name, m.Name, labels, nil)
 		if m.Kind == metrics.KindCounter {
 			out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(m.Count), key...)
@@ -39,6 +37,14 @@ func (s scrape) Collect(out chan<- prometheus.Metric) {
 		}
 		out <- prometheus.MustNewConstSummary(desc, uint64(m.Count), m.Sum, quantiles, key...)
 	})
+}
+
+// label is what tells a set's member apart; none for a metric that is no set.
+func label(key string) (names, values []string) {
+	if key == "" {
+		return nil, nil
+	}
+	return []string{"key"}, []string{key}
 }
 
 func asFloat(value any) float64 {

@@ -227,10 +227,19 @@ var shapes = []struct {
 func compareMonitor(t *testing.T, want, got string) {
 	t.Helper()
 	lines := func(text string) []string {
-		return slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool {
+		var others, sets []string
+		for _, line := range strings.Split(text, "\n") {
 			name, _, _ := strings.Cut(strings.Trim(line, ` "`), `"`)
-			return noCounterpart.MatchString("zk_" + name)
-		})
+			switch {
+			case noCounterpart.MatchString("zk_" + name):
+			case strings.HasSuffix(name, "_per_namespace"):
+				sets = append(sets, line)
+			default:
+				others = append(others, line)
+			}
+		}
+		slices.Sort(sets) // their order is that of a hash table
+		return append(others, sets...)
 	}
 	a, b := lines(want), lines(got)
 	for i := range min(len(a), len(b)) {
