@@ -18,7 +18,7 @@ import (
 const statusTimeout = 3 * time.Second
 
 // status asks a server for its role by the word srvr. Its exit code makes it a health
-// check: 0 when the server serves, 1 when it does not.
+// check: 0 when the server serves, 1 when it does not. What it prints is what zkServer.sh does.
 func status(args []string) int {
 	flags := flag.NewFlagSet("node status", flag.ContinueOnError)
 	quiet := flags.Bool("q", false, "print nothing, only set the exit code")
@@ -42,11 +42,8 @@ func status(args []string) int {
 		return 1
 	}
 	if !*quiet {
-		kind := "Client"
-		if secured != nil {
-			kind = "Secure client"
-		}
-		fmt.Printf("%s port found: %s.\nMode: %s\n", kind, address, mode)
+		host, port, _ := net.SplitHostPort(address)
+		fmt.Printf("Client port found: %s. Client address: %s. Client SSL: %t.\nMode: %s\n", port, host, secured != nil, mode)
 	}
 	return 0
 }
