@@ -21,6 +21,8 @@ type leadership struct {
 	// syncs waits for a confirmation, by token. Tokens rise, so answers keep the order.
 	syncs     map[uint64]syncRequest
 	lastToken uint64
+	// confirmed are the syncs that only wait for what was proposed before them.
+	confirmed fifo.Queue[syncRequest]
 	sizes     ProposalSizes
 	sweeper   sweeper
 }
@@ -29,6 +31,7 @@ type leadership struct {
 type syncRequest struct {
 	own     *Conn
 	learner zab.ConnID
+	behind  int64 // zxid of the newest transaction that was proposed before it
 }
 
 func (r *Replica) startLeading() {
@@ -214,22 +217,32 @@ func (r *Replica) claim(id int64, timeoutMs int32, who owner) bool {
 
 // confirm asks for proof that a quorum still follows.
 func (r *Replica) confirm(s syncRequest) {
+	s.behind = r.core.LastLogged()
 	r.lead.lastToken++
 	r.lead.syncs[r.lead.lastToken] = s
 	r.stepCore(zab.ConfirmLeadership{Token: r.lead.lastToken})
 }
 
-// leadershipConfirmed answers a sync. What this leader had committed before the sync began was
-// sent to the learner before this packet, on the same connection.
+// leadershipConfirmed takes the proof for a sync.
 func (r *Replica) leadershipConfirmed(token uint64) {
-	s, ok := r.lead.syncs[token]
-	if !ok {
-		return
+	if s, ok := r.lead.syncs[token]; ok {
+		delete(r.lead.syncs, token)
+		r.lead.confirmed.Push(s)
+		r.answerSyncs()
 	}
-	delete(r.lead.syncs, token)
-	if s.own != nil {
-		r.syncDone(s.own)
-		return
+}
+
+// answerSyncs answers the syncs that are confirmed, once what was proposed before them is
+// committed. A client that lost its connection in a write, and reads behind a sync on its
+// next one, then sees that write or knows that it will never be. What is committed was sent
+// to the learner before this packet, on the same connection.
+func (r *Replica) answerSyncs() {
+	for r.lead.confirmed.Len() > 0 && r.lead.confirmed.All()[0].behind <= r.Tree().LastZxid() {
+		s := r.lead.confirmed.Pop()
+		if s.own != nil {
+			r.syncDone(s.own)
+			continue
+		}
+		r.emit(zab.Send{Conn: s.learner, Packet: jute.QuorumPacket{Type: jute.PacketSync}})
 	}
-	r.emit(zab.Send{Conn: s.learner, Packet: jute.QuorumPacket{Type: jute.PacketSync}})
 }

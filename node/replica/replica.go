@@ -311,6 +311,9 @@ func (r *Replica) deliver(entry zab.Entry) {
 	r.measureApplied(txn, &result, proposed.atUs)
 	r.auditEnd(txn)
 	r.answer(txn, &result)
+	if r.role == zab.RoleLeaderEstablished {
+		r.answerSyncs()
+	}
 	tooLong := r.snapshotAtBytes > 0 && r.loggedBytes >= r.snapshotAtBytes
 	if (r.logged >= r.snapshotAt || tooLong) && r.role.Established() {
 		r.planSnapshot()
