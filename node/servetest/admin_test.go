@@ -214,6 +214,7 @@ var shapes = []struct {
 	{regexp.MustCompile(`(NUMBERS\s*)+`), "NUMBERS "},
 	{regexp.MustCompile(`"/\w*" : `), `PATH : `},
 	{regexp.MustCompile(`"/\w*"`), `PATH`},
+	{regexp.MustCompile(`"last_operation" : "\w+"`), `"last_operation" : NAME`}, // on a slow machine, a ping
 	{regexp.MustCompile(`"zxid" : "[0-9a-f]+"`), `"zxid" : HEX`},
 	{regexp.MustCompile(`"(\d+)"`), `"N"`},
 	{regexp.MustCompile(`"0x[0-9a-f]+"`), `HEX`},

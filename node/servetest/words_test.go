@@ -150,9 +150,10 @@ var (
 	dates    = regexp.MustCompile(`\b[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d \S+ \d{4}\b`)
 	// sets are Apache's expiry queues: how sessions and connections are grouped depends on
 	// when they came, and empty groups are an accident.
-	sets    = regexp.MustCompile(`(?m)^(N expire at DATE:\n|Sets \(N\)/\(N\):\n)`)
-	heads   = regexp.MustCompile(`\bSets \(N\)/`)
-	environ = regexp.MustCompile(`(?m)^([a-z.]+)=.*$`)
+	sets       = regexp.MustCompile(`(?m)^(N expire at DATE:\n|Sets \(N\)/\(N\):\n)`)
+	operations = regexp.MustCompile(`lop=\w+`)
+	heads      = regexp.MustCompile(`\bSets \(N\)/`)
+	environ    = regexp.MustCompile(`(?m)^([a-z.]+)=.*$`)
 )
 
 // javaOnly are the lines of envi that tell of Java, and goOnly what stands there instead.
@@ -169,6 +170,7 @@ func shape(word, answer string) string {
 		answer = environ.ReplaceAllString(answer, "$1")
 		return goOnly.ReplaceAllString(javaOnly.ReplaceAllString(answer, ""), "")
 	}
+	answer = operations.ReplaceAllString(answer, "lop=NAME") // on a slow machine, a ping
 	answer = dates.ReplaceAllString(answer, "DATE")
 	answer = numbers.ReplaceAllString(answer, "N")
 	answer = heads.ReplaceAllString(sets.ReplaceAllString(answer, ""), "Sets ")
