@@ -51,7 +51,7 @@ var authSettings = []setting{
 	{key: "sessionRequireClientSASLAuth", set: boolean(func(d *draft) *bool { return &d.auth.requireSASL })},
 	{key: "enforce.auth.enabled", set: boolean(func(d *draft) *bool { return &d.auth.enforce })},
 	{key: "enforce.auth.schemes", set: list(func(d *draft) *[]string { return &d.auth.enforceSchemes })},
-	{key: "java.security.auth.login.config", set: text(func(d *draft) *string { return &d.Auth.JAASFile })},
+	{key: jaasKey, set: text(func(d *draft) *string { return &d.Auth.JAASFile })},
 	{key: "sasl.serverconfig", set: text(func(d *draft) *string { return &d.Auth.JAASSection })},
 	{key: "SASLAuthenticationProvider.superPassword", set: text(func(d *draft) *string { return &d.auth.superPassword })},
 }
@@ -143,6 +143,9 @@ func (p *parser) checkAuth() {
 	p.checkEnforce()
 }
 
+// jaasKey names the JAAS file, in which the users of SASL are.
+const jaasKey = "java.security.auth.login.config"
+
 // readJAAS reads the users of SASL. A file without a section for the server, which may
 // have one for the quorum, means that there is no SASL for clients.
 func (p *parser) readJAAS() {
@@ -150,17 +153,17 @@ func (p *parser) readJAAS() {
 	if a.JAASFile == "" {
 		return
 	}
-	const key = "java.security.auth.login.config"
 	content, err := p.options.ReadFile(a.JAASFile)
 	if err != nil {
-		p.fail(key, faultf("write the path of an existing JAAS file that the server's user may read", "can't read %s: %s", a.JAASFile, reason(err)))
+		p.fail(jaasKey, faultf("write the path of an existing JAAS file that the server's user may read", "can't read %s: %s", a.JAASFile, reason(err)))
 		return
 	}
 	file, err := sasl.ParseJAAS(string(content))
 	if err != nil {
-		p.fail(key, faultf("correct the file", "%s: %v", a.JAASFile, err))
+		p.fail(jaasKey, faultf("correct the file", "%s: %v", a.JAASFile, err))
 		return
 	}
+	p.jaas = file
 	_, found := file[a.JAASSection]
 	if _, named := p.lines["sasl.serverconfig"]; !found && !named {
 		return
@@ -168,10 +171,10 @@ func (p *parser) readJAAS() {
 	users, err := file.Users(a.JAASSection)
 	switch {
 	case err != nil:
-		p.fail(key, faultf("write: "+a.JAASSection+" { "+sasl.DigestLoginModule+" required user_NAME=\"PASSWORD\"; };", "%s: %v", a.JAASFile, err))
+		p.fail(jaasKey, faultf("write: "+a.JAASSection+" { "+sasl.DigestLoginModule+" required user_NAME=\"PASSWORD\"; };", "%s: %v", a.JAASFile, err))
 		return
 	case len(users) == 0:
-		p.warn(key, "section %s of %s has no user_NAME=\"PASSWORD\": nobody can authenticate", a.JAASSection, a.JAASFile)
+		p.warn(jaasKey, "section %s of %s has no user_NAME=\"PASSWORD\": nobody can authenticate", a.JAASSection, a.JAASFile)
 	}
 	if _, known := users["super"]; known && p.auth.superPassword != "" {
 		users["super"] = p.auth.superPassword
@@ -201,7 +204,7 @@ func (p *parser) checkEnforce() {
 	for _, scheme := range a.EnforceSchemes {
 		switch {
 		case available[scheme]:
-		case scheme == "sasl" && p.failedAlready("java.security.auth.login.config"):
+		case scheme == "sasl" && p.failedAlready(jaasKey):
 			// Why there are no users was said there.
 		case scheme == "sasl":
 			p.fail(key, faultf("name a JAAS file with java.security.auth.login.config=PATH, in which the section "+a.JAASSection+" has the users",

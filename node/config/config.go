@@ -143,12 +143,10 @@ type Ensemble struct {
 	MultiAddressReachabilityMs    int  // multiAddress.reachabilityCheckTimeoutMs
 	SSLQuorum                     bool // sslQuorum: TLS between members
 	PortUnification               bool // portUnification: TLS and plain between members
-	SSLReloadCertFiles            bool // sslQuorumReloadCertFiles
-	SASL                          bool // quorum.auth.enableSasl
-	SASLServerRequired            bool // quorum.auth.serverRequireSasl
-	SASLLearnerRequired           bool // quorum.auth.learnerRequireSasl
 
-	// TLS is what ssl.quorum.* says.
+	SASL QuorumSASL
+	// TLS is what ssl.quorum.* says. Changed stores are read again unless
+	// sslQuorumReloadCertFiles=false, which is Apache's default.
 	TLS tlsconf.Settings
 }
 
@@ -247,7 +245,8 @@ func defaults() *Config {
 			CnxTimeoutMs: 5000, QuorumCnxnTimeoutMs: -1,
 			ElectionPortBindRetries: 3, MinNotificationMs: 200, MaxNotificationMs: 60_000,
 			MaxTimeToWaitForEpochMs: -1, MultiAddressReachabilityCheck: true,
-			MultiAddressReachabilityMs: 1000, TLS: tlsconf.Settings{Prefix: quorumTLSPrefix},
+			MultiAddressReachabilityMs: 1000, TLS: quorumTLSDefaults(),
+			SASL: QuorumSASL{ServerSection: "QuorumServer", LearnerSection: "QuorumLearner"},
 		},
 		Storage: Storage{
 			SnapCount: 100_000, CommitLogCount: minCommitLogCount, SnapshotSizeFactor: 0.33,

@@ -76,6 +76,7 @@ func TestSamples(t *testing.T) {
 		}},
 		{"tls_sasl.cfg", "2", []string{"serverCnxnFactory: has no effect", "quorum.cnxn.threads.size: has no effect"}, func(c *Config) bool {
 			return c.Clients.SecureAddr == (HostPort{Port: 2281}) && c.Clients.Addr.Port == 0 && c.Ensemble.SSLQuorum &&
+				c.Ensemble.SASL.User == "member" && c.Ensemble.SASL.Users["member"] == "quorumsecret" && c.Auth.Users["bob"] == "bobsecret" &&
 				c.JuteMaxBufferBytes == 4<<20 && c.JuteExtraSizeBytes == 4<<20 && c.Auth.SuperDigest != "" &&
 				c.Clients.TLS.KeyStore.Password == "secret=word" && c.Ensemble.TLS.KeyStore.Path == "/etc/zookeeper/quorum.jks" &&
 				c.Membership.Servers[1].Addrs[0].Host == "fd00:0:0:0:0:0:0:2" && len(c.Membership.Servers[2].Addrs) == 2
@@ -213,7 +214,8 @@ func TestSettings(t *testing.T) {
 		"admin.commandURL": true, "admin.serverAddress": true, "metricsProvider.className": true,
 		"metricsProvider.httpHost": true, "4lw.commands.whitelist": true, "dynamicConfigFile": true,
 		"X509AuthenticationProvider.superUser": true, "ensembleAuthName": true, "letAnySaslUserDoX": true,
-		"enforce.auth.schemes": true, "sasl.serverconfig": true, "SASLAuthenticationProvider.superPassword": true,
+		"enforce.auth.schemes": true, "sasl.serverconfig": true,
+		"quorum.auth.server.saslLoginContext": true, "quorum.auth.learner.saslLoginContext": true, "SASLAuthenticationProvider.superPassword": true,
 	}
 	base := "dataDir=/d\nclientPort=2181\nsecureClientPort=2281\n" +
 		"quorum.auth.enableSasl=true\nquorum.auth.learnerRequireSasl=true\n"

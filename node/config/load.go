@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"zoolab/zk/sasl"
 )
 
 // Options are what Parse needs from outside of the text.
@@ -50,6 +52,7 @@ func Parse(file, content string, options Options) (*Config, []Warning, error) {
 	p.checkTLS()
 	p.setRole()
 	p.checkAuth()
+	p.checkQuorumSecurity()
 	sortByPlace(p.errs, func(e *Error) (string, int) { return e.File, e.Line })
 	sortByPlace(p.warnings, func(w Warning) (string, int) { return w.File, w.Line })
 	if len(p.errs) > 0 {
@@ -91,6 +94,7 @@ type parser struct {
 	options  Options
 	members  membershipBuilder
 	lines    map[string]place // by canonical key; a key that was not given is absent
+	jaas     sasl.JAAS        // nil where there is no file or it can't be read
 	errs     Errors
 	warnings []Warning
 	// noMyID and membersUnclear are set after errors that leave the member id or

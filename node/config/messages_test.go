@@ -14,6 +14,7 @@ import (
 //	parse [myid=<content>] [env=<ZOO_MY_ID>]   the input is /etc/zoo.cfg, with dataDir=/data
 //	file path=<path>                           the input is a file for later parses
 //	auth                                       as parse, but shows what follows about clients
+//	quorumsasl                                 as parse, but shows what follows for SASL between members
 //	membership                                 the input arrives in a packet
 func TestMessages(t *testing.T) {
 	datadriven.Walk(t, "testdata/messages", func(t *testing.T, path string) {
@@ -53,6 +54,10 @@ func TestMessages(t *testing.T) {
 			}
 			if d.Cmd == "auth" {
 				fmt.Fprintf(&out, "%+v", c.Auth)
+				return out.String()
+			}
+			if d.Cmd == "quorumsasl" {
+				fmt.Fprintf(&out, "%+v", c.Ensemble.SASL)
 				return out.String()
 			}
 			fmt.Fprintf(&out, "id %d, %v, clients on %v, distributed %v, quorum: %v", c.MyID, c.Role, c.Clients.Addr, c.Distributed, c.Verifier())

@@ -30,7 +30,7 @@ type setting struct {
 }
 
 // settings are all keys with a field, without the prefix "zookeeper.".
-var settings = slices.Concat(clientSettings, throttleSettings, authSettings, ensembleSettings, storageSettings, adminSettings,
+var settings = slices.Concat(clientSettings, throttleSettings, authSettings, ensembleSettings, quorumSecuritySettings, storageSettings, adminSettings,
 	tlsSettings(clientTLSPrefix, func(d *draft) *tlsconf.Settings { return &d.Clients.TLS }),
 	tlsSettings(quorumTLSPrefix, func(d *draft) *tlsconf.Settings { return &d.Ensemble.TLS }))
 
@@ -137,12 +137,6 @@ var ensembleSettings = []setting{
 	{key: "multiAddress.enabled", set: boolean(func(d *draft) *bool { return &d.Ensemble.MultiAddressEnabled })},
 	{key: "multiAddress.reachabilityCheckEnabled", set: boolean(func(d *draft) *bool { return &d.Ensemble.MultiAddressReachabilityCheck })},
 	{key: "multiAddress.reachabilityCheckTimeoutMs", set: integer(func(d *draft) *int { return &d.Ensemble.MultiAddressReachabilityMs }, positive, "1000 (milliseconds)")},
-	{key: "sslQuorum", set: boolean(func(d *draft) *bool { return &d.Ensemble.SSLQuorum })},
-	{key: "portUnification", set: boolean(func(d *draft) *bool { return &d.Ensemble.PortUnification })},
-	{key: "sslQuorumReloadCertFiles", set: boolean(func(d *draft) *bool { return &d.Ensemble.SSLReloadCertFiles })},
-	{key: "quorum.auth.enableSasl", set: boolean(func(d *draft) *bool { return &d.Ensemble.SASL })},
-	{key: "quorum.auth.serverRequireSasl", set: boolean(func(d *draft) *bool { return &d.Ensemble.SASLServerRequired })},
-	{key: "quorum.auth.learnerRequireSasl", set: boolean(func(d *draft) *bool { return &d.Ensemble.SASLLearnerRequired })},
 }
 
 var storageSettings = []setting{

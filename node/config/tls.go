@@ -42,7 +42,7 @@ func setCertReload(d *draft, key, value string) *fault {
 	return f
 }
 
-// checkTLS makes sure that a port that is to be encrypted can be.
+// checkTLS makes sure that a client port that is to be encrypted can be.
 func (p *parser) checkTLS() {
 	if p.Clients.SecureAddr.Port == 0 && !p.Clients.PortUnification {
 		return
@@ -50,15 +50,20 @@ func (p *parser) checkTLS() {
 	if p.Clients.PortUnification && p.Clients.Addr.Port == 0 && len(p.errs) == 0 {
 		p.warn("client.portUnification", "has no effect, since clientPort is not set")
 	}
+	p.checkTLSOf(&p.Clients.TLS)
+}
+
+// checkTLSOf checks the settings of a port that is encrypted.
+func (p *parser) checkTLSOf(settings *tlsconf.Settings) {
 	var setting *tlsconf.Error
-	if err := p.Clients.TLS.CheckServer(); errors.As(err, &setting) {
+	if err := settings.CheckServer(); errors.As(err, &setting) {
 		// Settings that could not be read would cause untrue complaints here.
-		if !slices.ContainsFunc(p.errs, func(e *Error) bool { return strings.Contains(e.Key, clientTLSPrefix) }) {
+		if !slices.ContainsFunc(p.errs, func(e *Error) bool { return strings.Contains(e.Key, settings.Prefix) }) {
 			p.fail(setting.Key, tlsFault(setting))
 		}
 		return
 	}
-	for _, warning := range p.Clients.TLS.Warnings() {
+	for _, warning := range settings.Warnings() {
 		p.warn(warning.Key, "%s", warning.Problem)
 	}
 }

@@ -73,9 +73,9 @@ func (p *parser) checkRanges() {
 			p.fail(key, faultf("add "+other+"=true, or remove this line", "needs %s=true", other))
 		}
 	}
-	needs("quorum.auth.serverRequireSasl", p.Ensemble.SASLServerRequired, "quorum.auth.enableSasl", p.Ensemble.SASL)
-	needs("quorum.auth.learnerRequireSasl", p.Ensemble.SASLLearnerRequired, "quorum.auth.enableSasl", p.Ensemble.SASL)
-	needs("quorum.auth.serverRequireSasl", p.Ensemble.SASLServerRequired, "quorum.auth.learnerRequireSasl", p.Ensemble.SASLLearnerRequired)
+	needs("quorum.auth.serverRequireSasl", p.Ensemble.SASL.ServerRequired, "quorum.auth.enableSasl", p.Ensemble.SASL.Enabled)
+	needs("quorum.auth.learnerRequireSasl", p.Ensemble.SASL.LearnerRequired, "quorum.auth.enableSasl", p.Ensemble.SASL.Enabled)
+	needs("quorum.auth.serverRequireSasl", p.Ensemble.SASL.ServerRequired, "quorum.auth.learnerRequireSasl", p.Ensemble.SASL.LearnerRequired)
 	if !p.Storage.ForceSync {
 		p.warn("forceSync", "acknowledged writes can be lost when the machine loses power")
 	}

@@ -50,9 +50,11 @@ type Member struct {
 	replica *replica.Replica
 	peers   *peer.Transport // nil standalone
 	tls     *server.TLS     // nil where no client port is encrypted
-	clients *server.Server
-	metrics *metrics.Metrics
-	admin   *admin.View
+	// peerSecurity protects the connections between members.
+	peerSecurity peer.Security
+	clients      *server.Server
+	metrics      *metrics.Metrics
+	admin        *admin.View
 	// httpPorts are the AdminServer's port and that of the metrics, as far as they are open.
 	httpPorts []*admin.Server
 	files     *diskView
@@ -77,15 +79,15 @@ type Member struct {
 func Open(cfg *config.Config, log *slog.Logger) (*Member, error) { return open(cfg, log, vfs.OS{}) }
 
 func open(cfg *config.Config, log *slog.Logger, fs vfs.FS) (_ *Member, err error) {
-	if err := refuseInsecure(cfg); err != nil {
-		return nil, err
-	}
 	m := &Member{
 		cfg: cfg, log: log, started: time.Now(), failed: make(chan struct{}),
 		metrics: metrics.New(runtime.GOMAXPROCS(0)),
 	}
 	m.inbox.init()
 	if m.tls, err = clientTLS(cfg, log); err != nil {
+		return nil, err
+	}
+	if m.peerSecurity, err = peerSecurity(cfg, log); err != nil {
 		return nil, err
 	}
 	if err := checkDirs(cfg); err != nil {
@@ -123,25 +125,6 @@ func open(cfg *config.Config, log *slog.Logger, fs vfs.FS) (_ *Member, err error
 		return nil, err
 	}
 	return m, nil
-}
-
-// refuseInsecure stops a server whose operator asked for protection that it can't give:
-// to run without it would be worse than not to run.
-func refuseInsecure(cfg *config.Config) error {
-	for _, setting := range []struct {
-		key    string
-		wanted bool
-		lacks  string
-	}{
-		{"sslQuorum", cfg.Ensemble.SSLQuorum, "TLS between members"},
-		{"portUnification", cfg.Ensemble.PortUnification, "TLS between members"},
-		{"quorum.auth.enableSasl", cfg.Ensemble.SASL, "SASL between members"},
-	} {
-		if setting.wanted {
-			return cfg.Wrong(setting.key, "is set, but this version has no "+setting.lacks, "remove it only if the network is trusted")
-		}
-	}
-	return nil
 }
 
 func (m *Member) openStorage(fs vfs.FS) (*storage.Storage, error) {
@@ -246,26 +229,6 @@ func (m *Member) listen() error {
 	}
 	m.admin = m.newView()
 	return m.openPorts()
-}
-
-func (m *Member) peerConfig() peer.Config {
-	members := make(map[int64]peer.Address)
-	for _, s := range m.cfg.Membership.Servers {
-		a := s.Addrs[0]
-		members[s.ID] = peer.Address{
-			Quorum:   config.HostPort{Host: a.Host, Port: a.QuorumPort}.String(),
-			Election: config.HostPort{Host: a.Host, Port: a.ElectionPort}.String(),
-		}
-	}
-	syncLimit := time.Duration(m.cfg.Ensemble.SyncLimitTicks*m.cfg.TickTimeMs) * time.Millisecond
-	return peer.Config{
-		SID: m.cfg.MyID, Members: members,
-		ListenOnAllIPs: m.cfg.Ensemble.ListenOnAllIPs,
-		DialTimeout:    time.Duration(m.cfg.Ensemble.CnxTimeoutMs) * time.Millisecond,
-		StallTimeout:   syncLimit,
-		MaxFieldBytes:  m.cfg.JuteMaxBufferBytes + m.cfg.JuteExtraSizeBytes,
-		MaxQueuedBytes: 256 << 20,
-	}
 }
 
 // readSnapshot reads a tree that a leader sends; the replica finishes it.

@@ -25,12 +25,8 @@ func clientTLS(cfg *config.Config, log *slog.Logger) (*server.TLS, error) {
 	if c.SecureAddr.Port == 0 && !c.PortUnification {
 		return nil, nil
 	}
-	stores, err := tlsconf.Open(c.TLS, log)
+	stores, err := openStores(cfg, c.TLS, log)
 	if err != nil {
-		var setting *tlsconf.Error
-		if errors.As(err, &setting) {
-			return nil, cfg.Wrong(setting.Key, setting.Problem, setting.Fix)
-		}
 		return nil, err
 	}
 	authenticator := security(cfg).Auth
@@ -45,6 +41,16 @@ func clientTLS(cfg *config.Config, log *slog.Logger) (*server.TLS, error) {
 			return authenticator.Certificate(subject), nil
 		},
 	}, nil
+}
+
+// openStores opens the stores that settings name. What is wrong with them says where.
+func openStores(cfg *config.Config, settings tlsconf.Settings, log *slog.Logger) (*tlsconf.Stores, error) {
+	stores, err := tlsconf.Open(settings, log)
+	var setting *tlsconf.Error
+	if errors.As(err, &setting) {
+		return nil, cfg.Wrong(setting.Key, setting.Problem, setting.Fix)
+	}
+	return stores, err
 }
 
 // clientConfig is what the client ports need to know.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,9 +22,9 @@ import (
 // Only the newest vote matters, so one is kept for each peer; it is sent again whenever
 // a connection is made, since nobody knows what became of the last one's bytes.
 type electionPeer struct {
-	t       *Transport
-	sid     int64
-	address string
+	t         *Transport
+	sid       int64
+	addresses []string
 
 	mu      sync.Mutex
 	vote    []byte // newest frame, nil before the first
@@ -32,6 +33,8 @@ type electionPeer struct {
 	wake    chan struct{} // of the current conn's writer, capacity 1
 	dialing bool
 	nudge   chan struct{} // ends the dialer's pause, capacity 1
+	pause   time.Duration // before a connection that is lost is opened again; grows while no vote comes
+	told    string        // the last refusal that was logged
 	stopped bool
 }
 
@@ -104,33 +107,58 @@ func (p *electionPeer) dialUntilConnected(pause time.Duration) {
 			p.mu.Unlock()
 			return
 		} else {
-			p.t.log.Debug("can't reach a peer's election port", "member", p.sid, "address", p.address, "err", err)
+			p.tell(err)
 		}
 		pause = min(max(2*pause, redialFirst), redialMost)
 	}
 }
 
+// tell logs why a peer can't be reached. That it is down is no news to whoever looks at
+// that member; what a person must mend is, once.
+func (p *electionPeer) tell(err error) {
+	var refused *RefusedError
+	var unresolved *net.DNSError
+	log := p.t.log.Debug
+	if errors.As(err, &refused) || errors.As(err, &unresolved) {
+		p.mu.Lock()
+		if text := err.Error(); p.told != text {
+			p.told, log = text, p.t.log.Warn
+		}
+		p.mu.Unlock()
+	}
+	log("can't reach a peer's election port, trying again", "member", p.sid, "addresses", p.addresses, "err", err)
+}
+
 // dialOnce says who we are; the connection stays only if our sid is the larger one.
 func (p *electionPeer) dialOnce() error {
-	c, err := p.t.dial(p.address)
+	c, err := p.t.dial(p.addresses)
 	if err != nil {
 		return err
 	}
-	hello := jute.InitialMessage{
-		ProtocolVersion: jute.ElectionProtocolV1,
-		ServerID:        p.t.cfg.SID,
-		Addresses:       p.t.cfg.Members[p.t.cfg.SID].Election,
-	}
 	_ = c.SetWriteDeadline(time.Now().Add(p.t.cfg.StallTimeout))
-	if _, err := c.Write(jute.Marshal(&hello)); err != nil {
+	if _, err := c.Write(jute.Marshal(p.t.initialMessage())); err != nil {
+		_ = c.Close()
+		return err
+	}
+	br := bufio.NewReader(c)
+	if err := p.t.prove(c, br); err != nil {
 		_ = c.Close()
 		return err
 	}
 	if p.sid > p.t.cfg.SID {
 		return c.Close()
 	}
-	p.adopt(c, bufio.NewReader(c))
+	p.adopt(c, br)
 	return nil
+}
+
+// initialMessage says who this member is and where it can be called back.
+func (t *Transport) initialMessage() *jute.InitialMessage {
+	own := t.cfg.Members[t.cfg.SID].Election
+	if t.cfg.MultiAddress {
+		return &jute.InitialMessage{ProtocolVersion: jute.ElectionProtocolV2, ServerID: t.cfg.SID, Addresses: strings.Join(own, "|")}
+	}
+	return &jute.InitialMessage{ProtocolVersion: jute.ElectionProtocolV1, ServerID: t.cfg.SID, Addresses: own[0]}
 }
 
 // acceptElection takes a connection that some member opened to our election port.
@@ -143,8 +171,7 @@ func (t *Transport) acceptElection(c net.Conn) {
 		_ = c.Close() // Shutdown may have looked before this connection was there to be seen
 	}
 	t.running.Go(func() {
-		br := bufio.NewReaderSize(c, helloBufferBytes)
-		p, err := t.readHello(c, br)
+		p, opened, br, err := t.readHello(c)
 		t.mu.Lock()
 		delete(t.accepted, c)
 		t.mu.Unlock()
@@ -153,7 +180,7 @@ func (t *Transport) acceptElection(c net.Conn) {
 			_ = c.Close()
 			t.log.Warn("closed a connection to the election port that no peer opened", "from", c.RemoteAddr().String(), "err", err)
 		case p.sid > t.cfg.SID:
-			p.adopt(c, br)
+			p.adopt(opened, br)
 		default:
 			_ = c.Close()
 			p.callBack()
@@ -161,15 +188,25 @@ func (t *Transport) acceptElection(c net.Conn) {
 	})
 }
 
-// readHello reads who calls, who must say so soon.
-func (t *Transport) readHello(c net.Conn, br *bufio.Reader) (*electionPeer, error) {
+// readHello reads who calls, who must say so soon, and lets it in.
+func (t *Transport) readHello(c net.Conn) (p *electionPeer, opened net.Conn, br *bufio.Reader, err error) {
 	t.startHello(c)
 	defer t.endHello(c)
-	_ = c.SetReadDeadline(time.Now().Add(t.cfg.StallTimeout))
+	deadline := time.Now().Add(t.cfg.StallTimeout)
+	if opened, br, err = t.open(c, deadline); err == nil {
+		p, err = t.identify(br)
+	}
+	if err == nil {
+		err = t.admitVoter(opened, br, deadline)
+	}
+	_ = c.SetDeadline(time.Time{})
+	return p, opened, br, t.whyHelloEnded(err)
+}
+
+func (t *Transport) identify(br *bufio.Reader) (*electionPeer, error) {
 	hello, err := readInitialMessage(br)
-	_ = c.SetReadDeadline(time.Time{})
 	if err != nil {
-		return nil, t.whyHelloEnded(err)
+		return nil, err
 	}
 	if hello.ServerID == t.cfg.SID {
 		return nil, fmt.Errorf("it says that it is member %d, which is us", hello.ServerID)
@@ -217,6 +254,11 @@ func (p *electionPeer) adopt(c net.Conn, br *bufio.Reader) {
 		return
 	}
 	p.dropConn()
+	if len(p.addresses) > 1 && p.t.cfg.ReachableTimeout > 0 {
+		if tcp := socketOf(c); tcp != nil {
+			setUserTimeout(tcp, p.t.cfg.ReachableTimeout)
+		}
+	}
 	wake := make(chan struct{}, 1)
 	p.conn, p.wake = c, wake
 	p.fresh = p.vote != nil
@@ -224,12 +266,21 @@ func (p *electionPeer) adopt(c net.Conn, br *bufio.Reader) {
 	p.mu.Unlock()
 	p.t.running.Go(func() { p.write(c, wake) })
 	p.t.running.Go(func() {
-		err := p.read(br)
-		if errors.Is(err, jute.ErrMalformed) {
-			p.t.log.Warn("closed an election connection that sent a malformed message", "member", p.sid, "err", err)
-		}
+		p.ended(p.read(br))
 		p.lost(c)
 	})
+}
+
+// ended logs what the end of a connection has to say.
+func (p *electionPeer) ended(err error) {
+	switch {
+	case errors.Is(err, jute.ErrMalformed):
+		p.t.log.Warn("closed an election connection that sent a malformed message", "member", p.sid, "err", err)
+	case errors.Is(err, errWantsSASL):
+		p.t.log.Warn("closed an election connection", "member", p.sid, "err", err)
+	case isAlert(err):
+		p.tell(refusedf("the peer refuses this member's TLS: %w", err))
+	}
 }
 
 func (p *electionPeer) write(c net.Conn, wake chan struct{}) {
@@ -267,6 +318,9 @@ func (p *electionPeer) read(br *bufio.Reader) error {
 			return err
 		}
 		size := int32(binary.BigEndian.Uint32(head[:]))
+		if size == int32(jute.QuorumAuthMagic>>32) {
+			return errWantsSASL
+		}
 		if size <= 0 || size > jute.MaxElectionMessageBytes {
 			return fmt.Errorf("%w: election message of %d bytes", jute.ErrMalformed, size)
 		}
@@ -279,12 +333,21 @@ func (p *electionPeer) read(br *bufio.Reader) error {
 		if n.Decode(d); d.Err() != nil {
 			return d.Err()
 		}
+		p.heard()
 		p.t.hooks.Post(zab.NotificationReceived{From: p.sid, N: n})
 	}
 }
 
+// heard notes that the peer talks to us: what was wrong before is over.
+func (p *electionPeer) heard() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pause, p.told = 0, ""
+}
+
 // lost forgets a connection that ended. If it was the current one the peer is called
 // again at once: it is restarting, or the network broke, and our vote may not have arrived.
+// A peer that never says anything, because it refuses us, is called ever more rarely.
 func (p *electionPeer) lost(c net.Conn) {
 	_ = c.Close()
 	p.mu.Lock()
@@ -293,7 +356,8 @@ func (p *electionPeer) lost(c net.Conn) {
 		return
 	}
 	p.dropConn()
-	p.startDialing(redialFirst)
+	p.pause = min(max(2*p.pause, redialFirst), redialMost)
+	p.startDialing(p.pause)
 }
 
 func (p *electionPeer) shutdown() {

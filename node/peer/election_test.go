@@ -30,7 +30,7 @@ func TestTheLargerSidKeepsItsConnection(t *testing.T) {
 	two.await("the vote of 1", func(in []zab.Input) bool { return slices.Contains(votes(in, 1), 11) })
 	two.SendNotification(1, vote(22))
 	one.await("the vote of 2", func(in []zab.Input) bool { return slices.Contains(votes(in, 2), 22) })
-	if c := two.electionConn(1); c == nil || c.RemoteAddr().String() != all[1].Election {
+	if c := two.electionConn(1); c == nil || c.RemoteAddr().String() != all[1].Election[0] {
 		t.Errorf("member 2 talks on %v, want a connection that it opened itself", c)
 	}
 	if lines := append(one.log.lines(), two.log.lines()...); len(lines) != 0 {
@@ -102,13 +102,13 @@ func TestCallBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := addresses(t, 2)
-			old, err := net.Listen("tcp", all[1].Election)
+			old, err := net.Listen("tcp", all[1].Election[0])
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer old.Close()
 			two := start(t, config(2, all))
-			c := dialRaw(t, all[2].Election)
+			c := dialRaw(t, all[2].Election[0])
 			if _, err := c.Write(message); err != nil {
 				t.Fatal(err)
 			}
@@ -121,7 +121,7 @@ func TestCallBack(t *testing.T) {
 			defer back.Close()
 			_ = back.SetDeadline(time.Now().Add(patience))
 			got, err := readInitialMessage(bufio.NewReader(back))
-			want := jute.InitialMessage{ProtocolVersion: jute.ElectionProtocolV1, ServerID: 2, Addresses: all[2].Election}
+			want := jute.InitialMessage{ProtocolVersion: jute.ElectionProtocolV1, ServerID: 2, Addresses: all[2].Election[0]}
 			if err != nil || got != want {
 				t.Errorf("it said %+v (%v), want %+v", got, err, want)
 			}
@@ -160,7 +160,7 @@ func TestGarbageOnTheElectionPort(t *testing.T) {
 			cfg := config(2, all)
 			cfg.StallTimeout = 300 * time.Millisecond
 			two, one := start(t, cfg), start(t, config(1, all))
-			c := dialRaw(t, all[2].Election)
+			c := dialRaw(t, all[2].Election[0])
 			if _, err := c.Write(message); err != nil {
 				t.Fatal(err)
 			}
@@ -182,7 +182,7 @@ func TestShutdownDuringCalls(t *testing.T) {
 		one, two := start(t, config(1, all)), start(t, config(2, all))
 		go func() {
 			for range 20 {
-				c, err := net.Dial("tcp", all[2].Quorum)
+				c, err := net.Dial("tcp", all[2].Quorum[0])
 				if err != nil {
 					return
 				}

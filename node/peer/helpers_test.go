@@ -60,8 +60,8 @@ func addresses(t *testing.T, n int) map[int64]Address {
 	}
 	for i := range n {
 		all[int64(i+1)] = Address{
-			Quorum:   fmt.Sprintf("127.0.0.1:%d", ports[2*i]),
-			Election: fmt.Sprintf("127.0.0.1:%d", ports[2*i+1]),
+			Quorum:   []string{fmt.Sprintf("127.0.0.1:%d", ports[2*i])},
+			Election: []string{fmt.Sprintf("127.0.0.1:%d", ports[2*i+1])},
 		}
 	}
 	return all

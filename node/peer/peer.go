@@ -6,6 +6,10 @@
 // is order (everything on one quorum connection arrives in the order in which it was
 // sent, or not at all) and bounds (frames, queues and the time a write may take).
 //
+// Both ports may be encrypted (TLS) and may want members to prove who they are (SASL):
+// see Security. Nothing reaches the core before a peer has passed both, and said first
+// what only a peer says.
+//
 // # Concurrency
 //
 // The sending methods belong to the event loop's goroutine and never block; Flush
@@ -29,10 +33,11 @@ import (
 	"zoolab/node/zab"
 )
 
-// Address is where a member listens for its peers, as host:port.
+// Address is where a member listens for its peers, as host:port: at one address, or, with
+// several networks between the members, at as many. Neither list is empty.
 type Address struct {
-	Quorum   string
-	Election string
+	Quorum   []string
+	Election []string
 }
 
 // Config describes this member and its peers.
@@ -49,6 +54,13 @@ type Config struct {
 	MaxFieldBytes int
 	// MaxQueuedBytes bounds what waits for one connection; a learner further behind is cut off.
 	MaxQueuedBytes int
+	// MultiAddress tells peers all own election addresses, which only members that are
+	// configured so understand (multiAddress.enabled).
+	MultiAddress bool
+	// ReachableTimeout takes the place of StallTimeout on election connections to a member
+	// with several addresses, of which another may answer sooner; 0 for no other bound.
+	ReachableTimeout time.Duration
+	Security         Security
 }
 
 // Hooks are what the transport needs from the member.
@@ -65,18 +77,18 @@ type Transport struct {
 	hooks Hooks
 	log   *slog.Logger
 
-	ctx       context.Context // ends with Shutdown
-	cancel    context.CancelFunc
-	running   sync.WaitGroup
-	listeners []net.Listener
+	ctx     context.Context // ends with Shutdown
+	cancel  context.CancelFunc
+	running sync.WaitGroup
 
 	election map[int64]*electionPeer // constant after Listen
 
-	mu       sync.Mutex
-	quorum   map[zab.ConnID]*quorumConn
-	lastID   zab.ConnID            // even numbers, for connections that learners open
-	accepted map[net.Conn]struct{} // election connections whose first message is awaited
-	hellos   []net.Conn            // connections to either port whose first message is awaited, oldest first
+	mu        sync.Mutex
+	listeners []net.Listener
+	quorum    map[zab.ConnID]*quorumConn
+	lastID    zab.ConnID            // even numbers, for connections that learners open
+	accepted  map[net.Conn]struct{} // election connections whose first message is awaited
+	hellos    []net.Conn            // connections to either port whose first message is awaited, oldest first
 
 	unflushed []*quorumConn // owned by the event loop
 }
@@ -96,36 +108,23 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Transport, error) {
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	for sid, address := range cfg.Members {
 		if sid != cfg.SID {
-			t.election[sid] = &electionPeer{t: t, sid: sid, address: address.Election, nudge: make(chan struct{}, 1)}
+			t.election[sid] = &electionPeer{t: t, sid: sid, addresses: address.Election, nudge: make(chan struct{}, 1)}
 		}
 	}
 	for _, port := range []struct {
-		name, address string
-		serve         func(net.Conn)
+		name      string
+		addresses []string
+		serve     func(net.Conn)
 	}{
 		{"quorum", own.Quorum, t.acceptLearner},
 		{"election", own.Election, t.acceptElection},
 	} {
-		l, err := t.bind(port.address)
-		if err != nil {
+		if err := t.listen(port.name, port.addresses, port.serve); err != nil {
 			t.Shutdown()
 			return nil, fmt.Errorf("%s port of member %d: %w", port.name, cfg.SID, err)
 		}
-		t.listeners = append(t.listeners, l)
-		t.running.Go(func() { t.accept(l, port.name, port.serve) })
 	}
 	return t, nil
-}
-
-func (t *Transport) bind(address string) (net.Listener, error) {
-	if t.cfg.ListenOnAllIPs {
-		_, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		address = net.JoinHostPort("", port)
-	}
-	return net.Listen("tcp", address)
 }
 
 func (t *Transport) accept(l net.Listener, port string, serve func(net.Conn)) {
@@ -153,28 +152,21 @@ func (t *Transport) accept(l net.Listener, port string, serve func(net.Conn)) {
 // cut off leaves data unacknowledged: otherwise the retransmission timer, which doubles,
 // would go on for minutes after a partition has healed.
 func (t *Transport) tune(c net.Conn) {
-	tcp, ok := c.(*net.TCPConn)
-	if !ok {
-		return
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetNoDelay(true)
+		setUserTimeout(tcp, t.cfg.StallTimeout)
 	}
-	_ = tcp.SetNoDelay(true)
-	raw, err := tcp.SyscallConn()
+}
+
+// setUserTimeout bounds how long data may stay unacknowledged.
+func setUserTimeout(c *net.TCPConn, timeout time.Duration) {
+	raw, err := c.SyscallConn()
 	if err != nil {
 		return
 	}
 	_ = raw.Control(func(fd uintptr) {
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(t.cfg.StallTimeout.Milliseconds()))
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(timeout.Milliseconds()))
 	})
-}
-
-func (t *Transport) dial(address string) (net.Conn, error) {
-	d := net.Dialer{Timeout: t.cfg.DialTimeout}
-	c, err := d.DialContext(t.ctx, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	t.tune(c)
-	return c, nil
 }
 
 // maxHellos bounds the connections that have not yet proved to be a peer's. Real peers
@@ -215,10 +207,10 @@ func (t *Transport) endHello(c net.Conn) {
 // Shutdown closes both ports and every connection, and waits for their goroutines.
 func (t *Transport) Shutdown() {
 	t.cancel()
+	t.mu.Lock()
 	for _, l := range t.listeners {
 		_ = l.Close()
 	}
-	t.mu.Lock()
 	for _, q := range t.quorum {
 		q.abort()
 	}

@@ -74,28 +74,32 @@ func (t *Transport) acceptLearner(c net.Conn) {
 		defer c.Close()
 		// Nothing is said about a connection before it has proved to be a learner's, so that
 		// a port scanner is no concern of the core's. The buffer stays small until then, too.
-		small := bufio.NewReaderSize(c, helloBufferBytes)
-		first, err := t.readFirstPacket(c, small)
+		opened, small, first, err := t.readFirstPacket(c)
 		if err != nil {
 			t.log.Warn("closed a connection to the quorum port that no learner opened", "from", q.peer, "err", err)
 			return
 		}
 		t.hooks.Post(zab.ConnOpened{Conn: id, Incoming: true}, zab.PacketReceived{Conn: id, Packet: first})
-		t.serve(q, c, bufio.NewReaderSize(small, readBufferBytes))
+		t.serve(q, opened, bufio.NewReaderSize(small, readBufferBytes))
 	})
 }
 
-// readFirstPacket reads what a learner must say first, and soon.
-func (t *Transport) readFirstPacket(c net.Conn, br *bufio.Reader) (jute.QuorumPacket, error) {
+// readFirstPacket reads what a learner must say first, and soon, after it was let in.
+func (t *Transport) readFirstPacket(c net.Conn) (opened net.Conn, br *bufio.Reader, first jute.QuorumPacket, err error) {
 	t.startHello(c)
 	defer t.endHello(c)
-	_ = c.SetReadDeadline(time.Now().Add(t.cfg.StallTimeout))
-	first, err := jute.NewReader(br, helloBufferBytes).QuorumPacket()
+	opened, br, err = t.open(c, time.Now().Add(t.cfg.StallTimeout))
+	if err == nil {
+		err = t.admit(opened, br)
+	}
+	if err == nil {
+		first, err = jute.NewReader(br, helloBufferBytes).QuorumPacket()
+	}
 	if err == nil && first.Type != jute.PacketFollowerInfo && first.Type != jute.PacketObserverInfo {
 		err = fmt.Errorf("%w: first packet is %v", jute.ErrMalformed, first.Type)
 	}
-	_ = c.SetReadDeadline(time.Time{})
-	return first, t.whyHelloEnded(err)
+	_ = c.SetDeadline(time.Time{})
+	return opened, br, first, t.whyHelloEnded(err)
 }
 
 // Dial opens a connection to a member's quorum port.
@@ -103,7 +107,7 @@ func (t *Transport) Dial(id zab.ConnID, to int64) {
 	q := t.newQuorumConn(id, nil, fmt.Sprintf("member %d", to))
 	t.running.Go(func() {
 		defer t.forget(q)
-		c, err := t.dial(t.cfg.Members[to].Quorum)
+		c, br, err := t.callLeader(to)
 		if err != nil {
 			t.hooks.Post(zab.ConnClosed{Conn: id, Reason: err.Error()})
 			return
@@ -117,8 +121,22 @@ func (t *Transport) Dial(id zab.ConnID, to int64) {
 			return
 		}
 		t.hooks.Post(zab.ConnOpened{Conn: id})
-		t.serve(q, c, bufio.NewReaderSize(c, readBufferBytes))
+		t.serve(q, c, br)
 	})
+}
+
+// callLeader opens a connection to a member's quorum port and is let in.
+func (t *Transport) callLeader(to int64) (net.Conn, *bufio.Reader, error) {
+	c, err := t.dial(t.cfg.Members[to].Quorum)
+	if err != nil {
+		return nil, nil, err
+	}
+	br := bufio.NewReaderSize(c, readBufferBytes)
+	if err := t.prove(c, br); err != nil {
+		_ = c.Close()
+		return nil, nil, err
+	}
+	return c, br, nil
 }
 
 func (t *Transport) forget(q *quorumConn) {
@@ -400,7 +418,8 @@ type stallWriter struct {
 }
 
 func (w stallWriter) Write(b []byte) (int, error) {
-	const stepBytes = 1 << 20
+	// TLS takes no more writes once one came too late, so a step is what a slow link takes in time.
+	const stepBytes = 64 << 10
 	done := 0
 	for done < len(b) {
 		step := b[done:min(len(b), done+stepBytes)]

@@ -92,7 +92,7 @@ func TestSlowLearnerIsCutOff(t *testing.T) {
 	cfg := config(1, addresses(t, 1))
 	cfg.MaxQueuedBytes = 1 << 20
 	leader := start(t, cfg)
-	c := dialRaw(t, cfg.Members[1].Quorum)
+	c := dialRaw(t, cfg.Members[1].Quorum[0])
 	if _, err := c.Write(followerInfo()); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestStalledWriteIsGivenUp(t *testing.T) {
 	cfg := config(1, addresses(t, 1))
 	cfg.StallTimeout, cfg.MaxQueuedBytes = time.Second, 64<<20
 	leader := start(t, cfg)
-	c := dialRaw(t, cfg.Members[1].Quorum)
+	c := dialRaw(t, cfg.Members[1].Quorum[0])
 	if _, err := c.Write(followerInfo()); err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestGarbageOnTheQuorumPort(t *testing.T) {
 			cfg := config(1, all)
 			cfg.StallTimeout = 300 * time.Millisecond
 			m := start(t, cfg)
-			c := dialRaw(t, all[1].Quorum)
+			c := dialRaw(t, all[1].Quorum[0])
 			if _, err := c.Write(bytes); err != nil {
 				t.Fatal(err)
 			}
@@ -208,7 +208,7 @@ func TestSilentAndSlowConnectionsEnd(t *testing.T) {
 	cfg := config(1, all)
 	cfg.StallTimeout = 300 * time.Millisecond
 	m := start(t, cfg)
-	for _, address := range []string{all[1].Quorum, all[1].Election} {
+	for _, address := range []string{all[1].Quorum[0], all[1].Election[0]} {
 		silent, slow := dialRaw(t, address), dialRaw(t, address)
 		go func() {
 			for _, err := slow.Write([]byte{0xff}); err == nil; _, err = slow.Write([]byte{0xff}) {
@@ -234,7 +234,7 @@ func TestMalformedPacketsOfALearner(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			all := addresses(t, 1)
 			m := start(t, config(1, all))
-			c := dialRaw(t, all[1].Quorum)
+			c := dialRaw(t, all[1].Quorum[0])
 			good := jute.Marshal(&jute.QuorumPacket{Type: jute.PacketAck, Zxid: 9})
 			if _, err := c.Write(append(append(followerInfo(), good...), packet...)); err != nil {
 				t.Fatal(err)
@@ -259,7 +259,7 @@ func TestTooManyStrangers(t *testing.T) {
 	cfg.StallTimeout = time.Minute
 	m := start(t, cfg)
 	for range maxHellos {
-		dialRaw(t, all[1].Quorum)
+		dialRaw(t, all[1].Quorum[0])
 	}
 	eventually(t, "all strangers are counted", func() bool {
 		m.Transport.mu.Lock()
@@ -269,7 +269,7 @@ func TestTooManyStrangers(t *testing.T) {
 	m.Transport.mu.Lock()
 	first := m.hellos[0].RemoteAddr().String() // whichever was accepted first
 	m.Transport.mu.Unlock()
-	dialRaw(t, all[1].Election)
+	dialRaw(t, all[1].Election[0])
 	eventually(t, "a line in the log", func() bool { return len(m.log.lines()) == 1 })
 	if line := m.log.lines()[0]; !strings.Contains(line, errMadeRoom.Error()) || !strings.Contains(line, first) {
 		t.Errorf("the log says %s, want the end of %s", line, first)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -177,16 +178,21 @@ func (s *Stores) HandshakeDetection() time.Duration {
 
 // Server is the configuration of a server. It follows changes of the stores; Settings
 // should have passed CheckServer.
-func (s *Stores) Server() *tls.Config {
+func (s *Stores) Server() *tls.Config { return s.ServerFor(nil) }
+
+// ServerFor is Server for clients of which the hosts are known. With VerifyClientHostname
+// a certificate that is good for one of them, too, is taken, whatever address its holder
+// calls from: names need no entry in the reverse zones of DNS then.
+func (s *Stores) ServerFor(hosts func() []string) *tls.Config {
 	config := s.base(s.loaded.Load())
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		return s.serverFor(hello), nil
+		return s.serverFor(hello, hosts), nil
 	}
 	return config
 }
 
 // serverFor is the configuration for one handshake.
-func (s *Stores) serverFor(hello *tls.ClientHelloInfo) *tls.Config {
+func (s *Stores) serverFor(hello *tls.ClientHelloInfo, hosts func() []string) *tls.Config {
 	l := s.current()
 	config := s.base(l)
 	switch s.settings.ClientAuth {
@@ -204,6 +210,9 @@ func (s *Stores) serverFor(hello *tls.ClientHelloInfo) *tls.Config {
 	if s.settings.VerifyClientHostname && !s.settings.NoHostnameVerification {
 		config.VerifyConnection = func(state tls.ConnectionState) error {
 			if len(state.PeerCertificates) == 0 {
+				return nil
+			}
+			if hosts != nil && slices.ContainsFunc(hosts(), func(host string) bool { return goodFor(state.PeerCertificates[0], host) == nil }) {
 				return nil
 			}
 			return s.verifyClientHost(hello.Context(), state.PeerCertificates[0], hello.Conn.RemoteAddr())

@@ -1,0 +1,80 @@
+package member
+
+import (
+	"log/slog"
+	"time"
+
+	"zoolab/node/config"
+	"zoolab/node/peer"
+)
+
+// peerConfig is what the transport between members needs to know.
+func (m *Member) peerConfig() peer.Config {
+	members := make(map[int64]peer.Address)
+	for _, s := range m.cfg.Membership.Servers {
+		members[s.ID] = peerAddress(s)
+	}
+	e := &m.cfg.Ensemble
+	c := peer.Config{
+		SID: m.cfg.MyID, Members: members,
+		ListenOnAllIPs: e.ListenOnAllIPs,
+		DialTimeout:    time.Duration(e.CnxTimeoutMs) * time.Millisecond,
+		StallTimeout:   time.Duration(e.SyncLimitTicks*m.cfg.TickTimeMs) * time.Millisecond,
+		MaxFieldBytes:  m.cfg.JuteMaxBufferBytes + m.cfg.JuteExtraSizeBytes,
+		MaxQueuedBytes: 256 << 20,
+		MultiAddress:   e.MultiAddressEnabled,
+		Security:       m.peerSecurity,
+	}
+	if e.MultiAddressReachabilityCheck {
+		c.ReachableTimeout = time.Duration(e.MultiAddressReachabilityMs) * time.Millisecond
+	}
+	return c
+}
+
+func peerAddress(s config.Server) peer.Address {
+	var address peer.Address
+	for _, a := range s.Addrs {
+		address.Quorum = append(address.Quorum, config.HostPort{Host: a.Host, Port: a.QuorumPort}.String())
+		address.Election = append(address.Election, config.HostPort{Host: a.Host, Port: a.ElectionPort}.String())
+	}
+	return address
+}
+
+// peerSecurity opens the stores of the connections between members, as far as these are
+// to be protected.
+func peerSecurity(cfg *config.Config, log *slog.Logger) (peer.Security, error) {
+	var security peer.Security
+	e := &cfg.Ensemble
+	if !cfg.Distributed {
+		return security, nil
+	}
+	if e.SASL.Enabled {
+		security.SASL = &peer.SASL{
+			User: e.SASL.User, Password: e.SASL.Password, Users: e.SASL.Users,
+			Prove: e.SASL.LearnerRequired, Require: e.SASL.ServerRequired,
+		}
+	}
+	if !e.SSLQuorum && !e.PortUnification {
+		return security, nil
+	}
+	stores, err := openStores(cfg, e.TLS, log)
+	if err != nil {
+		return security, err
+	}
+	security.TLS = &peer.TLS{
+		Server: stores.ServerFor(func() []string { return peerHosts(cfg) }), Client: stores.Client,
+		Dial: e.SSLQuorum, AcceptPlain: e.PortUnification, Detection: stores.HandshakeDetection(),
+	}
+	return security, nil
+}
+
+// peerHosts are the hosts of the members, of which a member's certificate may be.
+func peerHosts(cfg *config.Config) []string {
+	var hosts []string
+	for _, s := range cfg.Membership.Servers {
+		for _, a := range s.Addrs {
+			hosts = append(hosts, a.Host)
+		}
+	}
+	return hosts
+}

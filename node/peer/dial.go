@@ -1,0 +1,146 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+)
+
+// bindAgain is how long a port whose name could not be resolved waits for the next try.
+const bindAgain = time.Second
+
+// listen opens one port on all of this member's addresses. One whose name can't be resolved
+// is tried again until it can, since name services start late; the others serve meanwhile.
+func (t *Transport) listen(port string, addresses []string, serve func(net.Conn)) error {
+	if t.cfg.ListenOnAllIPs {
+		all, err := onAllIPs(addresses)
+		if err != nil {
+			return err
+		}
+		addresses = all
+	}
+	for _, address := range addresses {
+		err := t.bind(port, address, serve)
+		var unresolved *net.DNSError
+		switch {
+		case errors.As(err, &unresolved):
+			t.log.Warn("can't resolve this member's own name, trying again: no peer can connect to this address until then",
+				"port", port, "address", address, "err", err)
+			t.running.Go(func() { t.bindUntilResolved(port, address, serve) })
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// onAllIPs replaces hosts by all addresses of the machine, once for each port.
+func onAllIPs(addresses []string) ([]string, error) {
+	var all []string
+	seen := make(map[string]bool)
+	for _, address := range addresses {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		if !seen[port] {
+			seen[port] = true
+			all = append(all, net.JoinHostPort("", port))
+		}
+	}
+	return all, nil
+}
+
+func (t *Transport) bind(port, address string, serve func(net.Conn)) error {
+	l, err := new(net.ListenConfig).Listen(t.ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	stopping := t.ctx.Err() != nil
+	if !stopping {
+		t.listeners = append(t.listeners, l)
+	}
+	t.mu.Unlock()
+	if stopping {
+		return l.Close()
+	}
+	t.running.Go(func() { t.accept(l, port, serve) })
+	return nil
+}
+
+// bindUntilResolved ends when the port is open or can't be opened for another reason, which
+// leaves this member as it is: without that port.
+func (t *Transport) bindUntilResolved(port, address string, serve func(net.Conn)) {
+	for {
+		select {
+		case <-time.After(bindAgain):
+		case <-t.ctx.Done():
+			return
+		}
+		err := t.bind(port, address, serve)
+		var unresolved *net.DNSError
+		switch {
+		case t.ctx.Err() != nil:
+			return
+		case err == nil:
+			t.log.Info("this member's own name resolves now", "port", port, "address", address)
+			return
+		case !errors.As(err, &unresolved):
+			t.log.Error("can't open a port for peers, trying again", "port", port, "address", address, "err", err)
+		}
+	}
+}
+
+// dial opens a connection to a member: to that of its addresses which answers first. Names
+// are resolved anew each time, so that a member may move.
+func (t *Transport) dial(addresses []string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(t.ctx, t.cfg.DialTimeout)
+	defer cancel()
+	if len(addresses) == 1 {
+		return t.dialAddress(ctx, addresses[0])
+	}
+	type outcome struct {
+		c   net.Conn
+		err error
+	}
+	outcomes := make(chan outcome, len(addresses))
+	for _, address := range addresses {
+		t.running.Go(func() {
+			c, err := t.dialAddress(ctx, address)
+			outcomes <- outcome{c, err}
+		})
+	}
+	var won net.Conn
+	var errs []error
+	for range addresses {
+		switch o := <-outcomes; {
+		case o.err != nil:
+			errs = append(errs, o.err)
+		case won == nil:
+			won = o.c
+			cancel() // the others' attempts
+		default:
+			_ = o.c.Close()
+		}
+	}
+	if won == nil {
+		return nil, errors.Join(errs...)
+	}
+	return won, nil
+}
+
+func (t *Transport) dialAddress(ctx context.Context, address string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	t.tune(c)
+	secured, err := t.shake(ctx, c, address)
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return secured, nil
+}

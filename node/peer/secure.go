@@ -1,0 +1,148 @@
+package peer
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+	"time"
+)
+
+// Security is how connections between members are protected. The zero value is for
+// networks that are trusted.
+type Security struct {
+	TLS  *TLS  // nil for none
+	SASL *SASL // nil for none
+}
+
+// TLS says how both ports are encrypted. An ensemble is switched in rolling restarts:
+// first everybody accepts both kinds of connections (AcceptPlain), then everybody opens
+// encrypted ones (Dial), then nobody accepts plain ones any more.
+type TLS struct {
+	// Server is the configuration for connections that peers open.
+	Server *tls.Config
+	// Client makes the configuration for one connection to a host.
+	Client func(host string) *tls.Config
+	// Dial encrypts the connections that this member opens (sslQuorum).
+	Dial bool
+	// AcceptPlain takes connections that are not encrypted, too (portUnification).
+	AcceptPlain bool
+	// Detection is how long a peer may take for its first byte.
+	Detection time.Duration
+}
+
+// RefusedError is why a connection that could be opened was not trusted, or did not trust
+// us: something that a person must mend.
+type RefusedError struct{ Err error }
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+func refusedf(format string, args ...any) error {
+	return &RefusedError{fmt.Errorf(format, args...)}
+}
+
+// handshakeRecord is the first byte of a TLS handshake. Nothing that a peer says first
+// begins with it: a first packet and a bare sid begin with 0x00, an election protocol's
+// version with 0xff, and an authentication packet with 0x5f.
+const handshakeRecord = 0x16
+
+// sealed is an encrypted connection that closes like a plain one: at once. The polite end
+// of TLS would be a write, and whoever closes may not wait for one.
+type sealed struct{ *tls.Conn }
+
+func (s sealed) Close() error { return s.NetConn().Close() }
+
+// peeked is a connection of which a buffer holds the first bytes.
+type peeked struct {
+	net.Conn
+	br *bufio.Reader
+}
+
+func (p *peeked) Read(b []byte) (int, error) { return p.br.Read(b) }
+
+// open makes what a port accepted into a connection on which the members' protocol is
+// spoken. The deadline is when the peer must have said who it is.
+func (t *Transport) open(c net.Conn, deadline time.Time) (net.Conn, *bufio.Reader, error) {
+	br := bufio.NewReaderSize(c, helloBufferBytes)
+	_ = c.SetDeadline(deadline)
+	s := t.cfg.Security.TLS
+	if s != nil {
+		_ = c.SetReadDeadline(earlier(deadline, time.Now().Add(s.Detection)))
+	}
+	first, err := br.Peek(1)
+	if err != nil {
+		return nil, nil, err
+	}
+	_ = c.SetReadDeadline(deadline)
+	encrypted := first[0] == handshakeRecord
+	switch {
+	case encrypted && s == nil:
+		return nil, nil, errors.New("it speaks TLS, but neither sslQuorum nor portUnification is set on this member")
+	case !encrypted && (s == nil || s.AcceptPlain):
+		return c, br, nil
+	case !encrypted:
+		return nil, nil, errors.New("it does not speak TLS, which this port wants (sslQuorum=true without portUnification=true)")
+	}
+	secured := tls.Server(&peeked{c, br}, s.Server)
+	if err := secured.HandshakeContext(t.ctx); err != nil {
+		return nil, nil, fmt.Errorf("the TLS handshake failed: %w", err)
+	}
+	return sealed{secured}, bufio.NewReaderSize(secured, helloBufferBytes), nil
+}
+
+// socketOf returns the socket below a connection, nil for what has none.
+func socketOf(c net.Conn) *net.TCPConn {
+	if s, ok := c.(sealed); ok {
+		c = s.NetConn()
+	}
+	if p, ok := c.(*peeked); ok {
+		c = p.Conn
+	}
+	tcp, _ := c.(*net.TCPConn)
+	return tcp
+}
+
+// isAlert reports whether a connection ended because the peer refused it in TLS: of TLS 1.3
+// a client learns only after its handshake that its certificate was not taken.
+func isAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// shake encrypts a connection that this member opened, where that is wanted.
+func (t *Transport) shake(ctx context.Context, c net.Conn, address string) (net.Conn, error) {
+	s := t.cfg.Security.TLS
+	if s == nil || !s.Dial {
+		return c, nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	secured := tls.Client(c, s.Client(host))
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, &RefusedError{explainHandshake(address, err)}
+	}
+	return sealed{secured}, nil
+}
+
+// explainHandshake says what a handshake's end at a peer's port most likely means.
+func explainHandshake(address string, err error) error {
+	var record tls.RecordHeaderError
+	if errors.As(err, &record) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("the peer at %s does not answer in TLS; is sslQuorum or portUnification set there? %w", address, err)
+	}
+	return fmt.Errorf("the TLS handshake with %s failed: %w", address, err)
+}

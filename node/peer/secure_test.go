@@ -1,0 +1,324 @@
+package peer
+
+import (
+	"crypto/tls"
+	"crypto/x509/pkix"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"zoolab/internal/certs"
+	"zoolab/node/zab"
+	"zoolab/zk/jute"
+	"zoolab/zk/tlsconf"
+)
+
+// authority is a new certificate authority.
+func authority(t *testing.T) *certs.Cert {
+	t.Helper()
+	ca, err := certs.New(certs.Template{Subject: pkix.Name{CommonName: "CA of " + t.Name()}, CA: true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
+// secured is how a member encrypts whose certificate the template describes, and who trusts
+// the authority.
+func secured(t *testing.T, template certs.Template, issuer, trusted *certs.Cert, change func(*TLS)) Security {
+	t.Helper()
+	cert, err := certs.New(template, issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := cert.KeyPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	stores, err := tlsconf.Open(tlsconf.Settings{
+		Prefix: "ssl.quorum.", VerifyClientHostname: true,
+		KeyStore: tlsconf.Store{Path: write("key.pem", key)}, TrustStore: tlsconf.Store{Path: write("trust.pem", certs.TrustPEM(trusted.Leaf))},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &TLS{Server: stores.Server(), Client: stores.Client, Dial: true, Detection: tlsconf.DefaultHandshakeDetection}
+	if change != nil {
+		change(s)
+	}
+	return Security{TLS: s}
+}
+
+var localhost = certs.Template{Subject: pkix.Name{CommonName: "member"}, Hosts: []string{"127.0.0.1"}}
+
+func saslSecurity(password string, prove, require bool) Security {
+	return Security{SASL: &SASL{User: "member", Password: password, Users: map[string]string{"member": "secret"}, Prove: prove, Require: require}}
+}
+
+// pair starts two members with the given protections; the first has the smaller sid.
+func pair(t *testing.T, a, b Security) (one, two *member) {
+	t.Helper()
+	all := addresses(t, 2)
+	first, second := config(1, all), config(2, all)
+	first.Security, second.Security = a, b
+	return start(t, first), start(t, second)
+}
+
+// requireTalk lets both members call each other on both ports, and packets flow both ways.
+func requireTalk(t *testing.T, one, two *member) {
+	t.Helper()
+	one.SendNotification(2, vote(11))
+	two.await("the vote of 1", func(in []zab.Input) bool { return slices.Contains(votes(in, 1), 11) })
+	two.SendNotification(1, vote(22))
+	one.await("the vote of 2", func(in []zab.Input) bool { return slices.Contains(votes(in, 2), 22) })
+	for _, call := range []struct{ learner, leader *member }{{one, two}, {two, one}} {
+		call.learner.Dial(1, call.leader.cfg.SID)
+		call.learner.await("the connection to the leader", func(in []zab.Input) bool { return slices.Contains(in, zab.Input(zab.ConnOpened{Conn: 1})) })
+		call.learner.Send(1, &jute.QuorumPacket{Type: jute.PacketFollowerInfo, Data: make([]byte, 20)})
+		call.learner.Flush()
+		id := incoming(call.leader.await("the learner", func(in []zab.Input) bool { return incoming(in) != 0 }))
+		call.leader.Send(id, &jute.QuorumPacket{Type: jute.PacketLeaderInfo, Zxid: 7, Data: make([]byte, 300<<10)})
+		call.leader.Flush()
+		call.learner.await("the leader's packet", func(in []zab.Input) bool {
+			return slices.ContainsFunc(in, func(i zab.Input) bool { p, ok := i.(zab.PacketReceived); return ok && p.Packet.Zxid == 7 })
+		})
+	}
+}
+
+func incoming(inputs []zab.Input) zab.ConnID {
+	for _, in := range inputs {
+		if o, ok := in.(zab.ConnOpened); ok && o.Incoming {
+			return o.Conn
+		}
+	}
+	return 0
+}
+
+// TestMembersThatUnderstandEachOther has the states that follow each other when an ensemble
+// is switched to TLS or to SASL in rolling restarts, with the neighbours of each.
+func TestMembersThatUnderstandEachOther(t *testing.T) {
+	ca := authority(t)
+	encrypted := func(dial, acceptPlain bool) Security {
+		return secured(t, localhost, ca, ca, func(s *TLS) { s.Dial, s.AcceptPlain = dial, acceptPlain })
+	}
+	plain, unified, switching, only := Security{}, encrypted(false, true), encrypted(true, true), encrypted(true, false)
+	both := encrypted(true, false)
+	both.SASL = saslSecurity("secret", true, true).SASL
+	checks, proves, requires := saslSecurity("secret", false, false), saslSecurity("secret", true, false), saslSecurity("secret", true, true)
+	for name, members := range map[string][2]Security{
+		"plain, unified":     {plain, unified},
+		"unified":            {unified, unified},
+		"unified, switching": {unified, switching},
+		"switching":          {switching, switching},
+		"switching, only":    {switching, only},
+		"only":               {only, only},
+		"checks":             {checks, checks},
+		"plain, checks":      {plain, checks},
+		"checks, proves":     {checks, proves},
+		"proves, requires":   {proves, requires},
+		"requires":           {requires, requires},
+		"TLS and SASL":       {both, both},
+	} {
+		for order, m := range map[string][2]Security{"": members, " reversed": {members[1], members[0]}} {
+			t.Run(name+order, func(t *testing.T) {
+				t.Parallel()
+				one, two := pair(t, m[0], m[1])
+				requireTalk(t, one, two)
+				if lines := append(one.log.lines(), two.log.lines()...); len(lines) != 0 {
+					t.Errorf("nothing is wrong, but the log says:\n%s", strings.Join(lines, "\n"))
+				}
+			})
+		}
+	}
+}
+
+// TestMembersThatRefuseEachOther: who is not trusted gets nothing, and both sides' logs say
+// why, also that of whoever did not do anything wrong.
+func TestMembersThatRefuseEachOther(t *testing.T) {
+	ca, foreign := authority(t), authority(t)
+	good := secured(t, localhost, ca, ca, nil)
+	template := func(change func(*certs.Template)) certs.Template {
+		c := localhost
+		change(&c)
+		return c
+	}
+	requires := saslSecurity("secret", true, true)
+	for name, test := range map[string]struct {
+		intruder, member Security
+		says             string // the member's log
+		hears            string // why the intruder's connection to the quorum port ended
+	}{
+		"foreign authority": {secured(t, localhost, foreign, ca, nil), good, "certificate signed by unknown authority", "remote error: tls"},
+		"expired": {secured(t, template(func(c *certs.Template) { c.NotAfter = time.Now().Add(-time.Hour) }), ca, ca, nil), good,
+			"certificate has expired", "remote error: tls"},
+		"another host": {secured(t, template(func(c *certs.Template) { c.Hosts = []string{"elsewhere.example"} }), ca, ca, nil), good,
+			"127.0.0.1", "remote error: tls"},
+		"member not trusted": {secured(t, localhost, ca, foreign, nil), good, "remote error: tls", "certificate signed by unknown authority"},
+		"plain to TLS":       {Security{}, good, "it does not speak TLS, which this port wants", "the peer closed the connection"},
+		"TLS to plain":       {good, Security{}, "it speaks TLS, but neither sslQuorum nor portUnification is set", "is sslQuorum or portUnification set there?"},
+		"wrong password":     {saslSecurity("guess", true, true), requires, "the password is wrong", "refuses user"},
+		"no proof":           {Security{}, requires, "quorum.auth.serverRequireSasl wants", "the peer closed the connection"},
+		"proof to nobody":    {requires, Security{}, "quorum.auth.enableSasl is not set on this member", "is quorum.auth.enableSasl set there?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			one, two := pair(t, test.intruder, test.member)
+			one.SendNotification(2, vote(11))
+			eventually(t, "a line about the election port: "+test.says, func() bool {
+				return mentions(two, "election", test.says) || mentions(one, "election", test.hears)
+			})
+			one.Dial(1, 2)
+			one.Send(1, &jute.QuorumPacket{Type: jute.PacketFollowerInfo, Data: make([]byte, 20)})
+			one.Flush()
+			var reason string
+			inputs := one.await("the end", func(in []zab.Input) bool {
+				if slices.Contains(in, zab.Input(zab.ConnOpened{Conn: 1})) {
+					one.Send(1, &jute.QuorumPacket{Type: jute.PacketFollowerInfo, Data: make([]byte, 20)})
+					one.Flush()
+				}
+				why, ended := closed(in, 1)
+				reason = why
+				return ended
+			})
+			if !strings.Contains(reason, test.hears) && !strings.Contains(reason, "connection reset") {
+				t.Errorf("the connection ended with %q, want %q", reason, test.hears)
+			}
+			eventually(t, "a line about the quorum port: "+test.says, func() bool { return mentions(two, "quorum", test.says) })
+			if got := two.inputsNow(); len(got) != 0 || len(votes(inputs, 2)) != 0 {
+				t.Errorf("something came through: %v", got)
+			}
+		})
+	}
+}
+
+// mentions reports whether one line of a member's log has both texts.
+func mentions(m *member, one, other string) bool {
+	return slices.ContainsFunc(m.log.lines(), func(line string) bool {
+		return strings.Contains(line, one) && strings.Contains(line, other)
+	})
+}
+
+// TestRefusedPeerIsCalledRarely: neither log fills up while a certificate is wrong.
+func TestRefusedPeerIsCalledRarely(t *testing.T) {
+	ca, foreign := authority(t), authority(t)
+	good, bad := secured(t, localhost, ca, ca, nil), secured(t, localhost, foreign, ca, nil)
+	one, two := pair(t, good, bad) // the larger sid keeps its connection, and learns of its end only later
+	two.SendNotification(1, vote(1))
+	eventually(t, "the refusal at the member", func() bool { return len(one.log.lines()) >= 3 })
+	if lines := two.log.lines(); len(lines) != 1 || !strings.Contains(lines[0], "the peer refuses this member's TLS") {
+		t.Errorf("the refused member's log has %d lines, want one with the reason:\n%s", len(lines), strings.Join(lines, "\n"))
+	}
+	p := two.election[1]
+	eventually(t, "a pause that grows", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.pause >= 4*redialFirst
+	})
+}
+
+// TestSlowHandshakesEnd: who connects to a port with TLS and dawdles, at the first byte or
+// in the handshake, is gone after a while and keeps nobody out.
+func TestSlowHandshakesEnd(t *testing.T) {
+	ca := authority(t)
+	all := addresses(t, 2)
+	cfg := config(2, all)
+	cfg.StallTimeout = 300 * time.Millisecond
+	cfg.Security = secured(t, localhost, ca, ca, func(s *TLS) { s.Detection = 200 * time.Millisecond })
+	two := start(t, cfg)
+	var slow []net.Conn
+	for i := range 2 * maxHellos {
+		c := dialRaw(t, []string{all[2].Quorum[0], all[2].Election[0]}[i%2])
+		if i%4 > 1 {
+			_, _ = c.Write([]byte{handshakeRecord, 3, 1, 2})
+		}
+		slow = append(slow, c)
+	}
+	first := config(1, all)
+	first.Security = secured(t, localhost, ca, ca, nil)
+	requireTalk(t, start(t, first), two)
+	for _, c := range slow {
+		awaitEnd(t, c)
+	}
+}
+
+// TestGarbageOnSecuredPorts has what is not TLS, what only looks like it, and broken SASL.
+func TestGarbageOnSecuredPorts(t *testing.T) {
+	auth := func(status int32, token string) []byte {
+		return jute.Marshal(&jute.QuorumAuthPacket{Magic: jute.QuorumAuthMagic, Status: status, Token: []byte(token)})
+	}
+	said := hello(jute.ElectionProtocolV1, 1, "127.0.0.1:1")
+	ca := authority(t)
+	encrypted := secured(t, localhost, ca, ca, nil)
+	requires := saslSecurity("secret", true, true)
+	for name, test := range map[string]struct {
+		security Security
+		election bool
+		bytes    []byte
+	}{
+		"http to TLS":            {encrypted, false, []byte("GET / HTTP/1.1\r\n\r\n")},
+		"half a record":          {encrypted, false, []byte{handshakeRecord, 3, 1, 2, 0, 1}},
+		"zeros in a record":      {encrypted, true, append([]byte{handshakeRecord, 3, 1, 0, 200}, make([]byte, 200)...)},
+		"a huge record":          {encrypted, true, []byte{handshakeRecord, 3, 1, 255, 255, 1, 0, 0}},
+		"SASL, huge token":       {requires, false, append(auth(0, "")[:12], 0x7f, 0xff, 0xff, 0xff)},
+		"SASL, negative token":   {requires, false, append(auth(0, "")[:12], 0x80, 0, 0, 0)},
+		"SASL, garbage":          {requires, false, slices.Concat(auth(0, ""), auth(0, "username=\"\x00"))},
+		"SASL, repeated":         {requires, true, slices.Concat(said, auth(0, ""), auth(0, ""), auth(0, ""))},
+		"SASL, another magic":    {requires, true, slices.Concat(said, auth(0, ""), make([]byte, 20))},
+		"SASL, success claimed":  {requires, true, slices.Concat(said, auth(1, ""), auth(1, ""))},
+		"a vote without a proof": {requires, true, append(said, jute.Marshal(vote(9))...)},
+		"a packet without one":   {requires, false, followerInfo()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			all := addresses(t, 3)
+			cfg := config(2, all)
+			cfg.StallTimeout, cfg.Security = 500*time.Millisecond, test.security
+			two := start(t, cfg)
+			port := all[2].Quorum[0]
+			if test.election {
+				port = all[2].Election[0]
+			}
+			c := dialRaw(t, port)
+			if _, err := c.Write(test.bytes); err != nil {
+				t.Fatal(err)
+			}
+			awaitEnd(t, c)
+			eventually(t, "one line in the log", func() bool { return len(two.log.lines()) == 1 })
+			first := config(1, all)
+			first.Security = test.security
+			requireTalk(t, start(t, first), two)
+			if lines := two.log.lines(); len(lines) != 1 || len(two.inputsNow()) == 0 {
+				t.Errorf("%d lines in the log, want 1:\n%s", len(lines), strings.Join(lines, "\n"))
+			}
+		})
+	}
+}
+
+// TestEncryptedPortsAreEncrypted: what two members with TLS talk over is TLS, of the newest version.
+func TestEncryptedPortsAreEncrypted(t *testing.T) {
+	ca := authority(t)
+	one, two := pair(t, secured(t, localhost, ca, ca, nil), secured(t, localhost, ca, ca, nil))
+	requireTalk(t, one, two)
+	for _, m := range []*member{one, two} {
+		c := m.electionConn(3 - m.cfg.SID)
+		s, ok := c.(sealed)
+		if !ok {
+			t.Fatalf("the connection is a %T", c)
+		}
+		if version := s.ConnectionState().Version; version != tls.VersionTLS13 {
+			t.Errorf("it speaks %s", tls.VersionName(version))
+		}
+	}
+}
