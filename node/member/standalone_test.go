@@ -254,8 +254,9 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	} else {
 		m.shutdownTransports()
 	}
-	cfg.Ensemble.SSLQuorum = true
-	if _, err := Open(cfg, discard); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "zoo.cfg")) {
-		t.Errorf("TLS is asked for, and Open says: %v", err)
+	cfg.Distributed, cfg.Ensemble.SSLQuorum = true, true
+	cfg.Ensemble.TLS.KeyStore.Path = filepath.Join(dir, "none.p12")
+	if _, err := Open(cfg, discard); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "zoo.cfg")+": ssl.quorum.keyStore.location") {
+		t.Errorf("TLS between members is asked for without a store, and Open says: %v", err)
 	}
 }
