@@ -35,7 +35,7 @@ func serve(args []string) int {
 		log.Error("can't start", "err", err)
 		return 1
 	}
-	go tuneCollector()
+	defer giveRoom()()
 	log.Info("listening for clients", "address", m.Addr(), "secureAddress", m.SecureAddr())
 	if err := control.Ready(); err != nil {
 		log.Warn("the service manager was not told of the start", "err", err)
