@@ -45,6 +45,11 @@ fuzz: ## every fuzz target with FUZZCOUNT (200000) inputs
 		echo "== $$f"; $(GO) test -run '^$$' -fuzz "^$${f#*:}$$" -fuzztime $(FUZZCOUNT)x "$${f%%:*}" || exit 1; \
 	done
 
+.PHONY: stress
+stress: ## attack a server in full strength: 10,000 sessions, a million watches, a million children, ...
+	ZOOLAB_STRESS=1 $(GO) test ./node/servetest -count 1 -v -timeout 30m \
+		-run 'IdleSessions|ClientsThatNeverRead|HalfFrames|AnnouncedFrames|ManyWatches|ManyChildren|SlowStarts|LyingRecords'
+
 .PHONY: sim
 sim: ## simulate SEEDS (5000) ensembles under faults
 	$(GO) run ./node/sim/simrun -seeds $(SEEDS)

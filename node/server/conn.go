@@ -16,7 +16,6 @@ import (
 	"zoolab/node/auth"
 	"zoolab/node/replica"
 	"zoolab/node/sock"
-	"zoolab/node/tree"
 	"zoolab/zk/jute"
 )
 
@@ -32,6 +31,13 @@ const (
 	// highUnsentBytes is how much of its own answers the reading goroutine lets wait
 	// before it stops to write them, or to let somebody else do so.
 	highUnsentBytes = 256 << 10
+	// maxAllUnsentBytes is how much may wait for all clients for which more than
+	// highUnsentBytes does. Beyond it, one that is to get more although fairUnsentBytes
+	// wait for it is cut off.
+	maxAllUnsentBytes = 128 << 20
+	fairUnsentBytes   = 1 << 20
+	// stepBytes is as much of a frame's length as is believed before anything of it came.
+	stepBytes = 64 << 10
 	// closeTimeout is how long a client has to take what is sent before its connection is closed.
 	closeTimeout = 5 * time.Second
 	// argumentTimeout is how long the rest of a four-letter word may take to come behind it.
@@ -66,11 +72,19 @@ type conn struct {
 	answerBytes int       // the size of that answer, 0 for an error
 	reads       namespaces
 
-	mu       sync.Mutex
-	turn     sync.Cond // the reader waits here: signalled when a field below allows it to go on
-	out      []byte    // answers and events not yet given to a writer
-	writing  bool      // somebody writes: it will take what is in out, too
-	attached bool      // the first frame was answered
+	mu   sync.Mutex
+	turn sync.Cond // the reader waits here: signalled when a field below allows it to go on
+	out  []byte    // answers and events not yet given to a writer
+	// late is the answer of the reader's that comes next, while it is made; what is queued
+	// meanwhile, events, collects in behind.
+	late    *lateAnswer
+	behind  []byte
+	writing bool // somebody writes: it will take what is in out, too
+	// writingBytes is what that one has taken, accountedBytes what of all this is in
+	// Server.unsentBytes.
+	writingBytes   int
+	accountedBytes int64
+	attached       bool // the first frame was answered
 	// Invariant: closing or dead implies len(inFlight) == 0, for nothing submitted before
 	// is answered any more. Otherwise a reader could wait for room that only it can make.
 	closing bool // close once out is written
@@ -256,6 +270,8 @@ func (c *conn) killLocked(reason string) {
 	if c.reason == "" {
 		c.reason = reason
 	}
+	c.out, c.behind = nil, nil
+	c.account()
 	c.release()
 	_ = c.raw.Close()
 }
@@ -340,20 +356,32 @@ func (c *conn) frame(br *bufio.Reader, buf []byte, mostBytes int) ([]byte, error
 		return nil, err
 	}
 	_, _ = br.Discard(4)
-	const stepBytes = 64 << 10
-	buf = buf[:0]
-	for len(buf) < size {
-		at := len(buf)
-		step := min(size-at, max(stepBytes, at))
-		buf = slices.Grow(buf, step)[:at+step]
-		if _, err := io.ReadFull(br, buf[at:]); err != nil {
-			return nil, err
-		}
+	if size <= stepBytes {
+		buf = slices.Grow(buf[:0], size)[:size]
+		_, err := io.ReadFull(br, buf)
+		return buf, err
 	}
-	return buf, nil
+	return longFrame(br, size)
 }
 
-const headerBytes = 8
+// longFrame reads a frame in pieces, which are put together once all came: what is
+// announced and not sent takes no memory.
+func longFrame(r io.Reader, size int) ([]byte, error) {
+	var pieces [][]byte
+	for left := size; left > 0; left -= stepBytes {
+		piece := make([]byte, min(left, stepBytes))
+		if _, err := io.ReadFull(r, piece); err != nil {
+			return nil, err
+		}
+		pieces = append(pieces, piece)
+	}
+	return slices.Concat(pieces...), nil
+}
+
+const (
+	lengthBytes = 4 // before each frame
+	headerBytes = 8 // of a request
+)
 
 // requests reads requests until the connection ends.
 func (c *conn) requests(br *bufio.Reader) error {
@@ -429,6 +457,7 @@ func (c *conn) request(br *bufio.Reader, waits bool) error {
 	c.serving, c.servedAt, c.answerBytes = true, now, 0
 	c.servedOp, c.servedXid = h.Type, h.Xid
 	c.s.hooks.Replica.Serve(c.replica, h, body)
+	c.finishLate()
 	c.serving = false
 	c.s.large.release(heldBytes)
 	if c.answerBytes > 0 {
@@ -548,236 +577,4 @@ func (c *conn) countIn(sizeBytes int) {
 	c.received.Add(1)
 	c.s.stats.m.PacketsReceived.AddAt(c.shard, 1)
 	c.s.stats.m.BytesReceived.AddAt(c.shard, int64(sizeBytes))
-}
-
-// Connected implements replica.Client.
-func (c *conn) Connected(r jute.ReadOnlyConnectResponse) {
-	c.queue(message{}, true, func(b []byte) []byte { return r.Append(b) })
-	c.mu.Lock()
-	c.attached = true
-	c.turn.Signal()
-	c.mu.Unlock()
-}
-
-// Reply implements replica.Client.
-func (c *conn) Reply(h jute.ReplyHeader, body jute.Record) {
-	if h.Err == jute.CodeAuthFailed {
-		c.s.stats.m.AuthFailures.Add(1)
-	}
-	serving := c.serving
-	unsentBytes := c.queue(message{answers: true, zxid: h.Zxid}, !serving, func(b []byte) []byte {
-		start := len(b)
-		b = h.Append(b)
-		if body != nil {
-			b = body.Append(b)
-		}
-		if serving && h.Err == jute.CodeOK {
-			c.answerBytes = len(b) - start
-		}
-		return b
-	})
-	if serving {
-		c.servedBytes = unsentBytes
-	}
-}
-
-var _ tree.Reader = (*conn)(nil)
-
-// Caller implements tree.Reader.
-func (c *conn) Caller() tree.Caller { return c.replica.Caller() }
-
-// Notify implements tree.Watcher.
-func (c *conn) Notify(ev jute.WatcherEvent, _ int64) {
-	c.queue(message{event: true}, true, func(b []byte) []byte {
-		// The zxid of an event is -1, as in 3.8.
-		h := jute.ReplyHeader{Xid: jute.XidNotification, Zxid: -1}
-		return ev.Append(h.Append(b))
-	})
-}
-
-// message says what a frame to the client is.
-type message struct {
-	answers bool // the request that is served, or the oldest one that was submitted
-	event   bool
-	zxid    int64
-}
-
-// answered takes the request that is being answered out of the books. c.mu is held.
-func (c *conn) answered(zxid int64) {
-	q := submitted{at: c.servedAt, op: c.servedOp, xid: c.servedXid}
-	if !c.serving {
-		if len(c.inFlight) == 0 {
-			return
-		}
-		q = c.inFlight[0]
-		c.inFlight = c.inFlight[1:]
-		c.turn.Signal()
-		c.s.throttle.leave(1)
-		c.s.large.release(q.heldBytes)
-	}
-	now := time.Now()
-	if c.serving {
-		c.clock = now
-	}
-	latency := now.Sub(q.at)
-	c.s.stats.observe(c.shard, writes(q.op), latency)
-	c.stats.observe(now, latency)
-	c.stats.lastOp = q.op
-	if q.xid >= 0 {
-		c.stats.lastXid = q.xid
-	}
-	if zxid > 0 {
-		c.stats.lastZxid = zxid
-	}
-}
-
-// queue adds a frame to what the client is to get and returns how much waits for it now.
-// What the reader does not send itself is marked for the event loop's next Flush.
-func (c *conn) queue(m message, mark bool, appendBody func([]byte) []byte) (unsentBytes int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ends() {
-		return 0
-	}
-	if m.answers {
-		c.answered(m.zxid)
-	}
-	start := len(c.out)
-	c.out = appendBody(append(c.out, 0, 0, 0, 0))
-	sizeBytes := len(c.out) - start - 4
-	binary.BigEndian.PutUint32(c.out[start:], uint32(sizeBytes))
-	c.stats.sent++
-	c.s.stats.observeAnswer(c.shard, sizeBytes)
-	if m.event {
-		c.s.stats.m.WatchBytes.Add(int64(sizeBytes))
-	}
-	if start > maxUnsentBytes {
-		c.killLocked(fmt.Sprintf("the client does not read: %d bytes wait for it", start))
-		return 0
-	}
-	if mark {
-		c.mark()
-	}
-	return len(c.out)
-}
-
-// mark puts the connection on the list of the next Flush. c.mu is held.
-func (c *conn) mark() {
-	if !c.marked {
-		c.marked = true
-		c.s.mark(c)
-	}
-}
-
-// Close implements replica.Client.
-func (c *conn) Close(reason string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ends() {
-		return
-	}
-	c.closing = true
-	if c.reason == "" {
-		c.reason = reason
-	}
-	c.release()
-	c.mark()
-	// A client that does not read must not keep its connection for ever.
-	_ = c.net.SetWriteDeadline(time.Now().Add(closeTimeout))
-}
-
-// flush writes what is queued, unless somebody does already. It may block. Only the
-// reader calls it.
-func (c *conn) flush() {
-	c.reads.flush()
-	if b, ok := c.startWriting(); ok {
-		c.drain(b)
-	}
-}
-
-// flushOrWait is flush for a reader that is ahead of its client: if somebody else writes
-// it waits until that one has caught up.
-func (c *conn) flushOrWait() {
-	c.flush()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.writing && len(c.out) > highUnsentBytes && !c.dead {
-		c.turn.Wait()
-	}
-}
-
-// flushFromLoop is flush for the event loop, which must not block: what the socket does
-// not take at once is left to a goroutine.
-func (c *conn) flushFromLoop() {
-	b, ok := c.startWriting()
-	for ok {
-		n, err := c.direct.TryWrite(b)
-		if err != nil {
-			c.kill("")
-		}
-		if rest := b[n:]; len(rest) > 0 {
-			c.s.running.Go(func() { c.drain(rest) })
-			return
-		}
-		b, ok = c.written(b)
-	}
-}
-
-// startWriting makes the caller the writer, until written says otherwise, and gives it
-// what is queued. It does not if there is another or nothing to do.
-func (c *conn) startWriting() (b []byte, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.marked = false
-	if c.writing || c.dead || (len(c.out) == 0 && !c.closing) {
-		return nil, false
-	}
-	c.writing = true
-	b, c.out = c.out, nil
-	c.turn.Signal()
-	return b, true
-}
-
-// drain writes b and then until nothing is queued.
-func (c *conn) drain(b []byte) {
-	for ok := true; ok; b, ok = c.written(b) {
-		if _, err := c.net.Write(b); err != nil {
-			c.kill("")
-		}
-	}
-}
-
-// written gives the writer what was queued meanwhile. If that is nothing it is no longer
-// the writer, and the connection is closed if that was asked for. The buffer that was
-// written is used again.
-func (c *conn) written(spare []byte) (b []byte, ok bool) {
-	if cap(spare) > keepBytes {
-		spare = nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.turn.Signal()
-	if len(c.out) > 0 && !c.dead {
-		b, c.out = c.out, spare[:0]
-		return b, true
-	}
-	c.writing = false
-	if c.closing && !c.dead {
-		c.hangUp()
-	}
-	if c.out == nil {
-		c.out = spare[:0]
-	}
-	return nil, false
-}
-
-// hangUp closes the connection after all was sent; its reader sees it and reports the end.
-// c.mu is held, and the caller may be the event loop: TLS's goodbye, which may have to
-// wait for the client, is left to a goroutine.
-func (c *conn) hangUp() {
-	if c.secure {
-		c.s.running.Go(func() { _ = c.net.Close() })
-		return
-	}
-	_ = c.net.Close()
 }

@@ -135,6 +135,40 @@ func TestOneLargeAnswer(t *testing.T) {
 	}
 }
 
+// TestEventsWaitForLateAnswers: a listing that is long enough to be made when the tree is
+// free again still comes before the event of the watch that it set.
+func TestEventsWaitForLateAnswers(t *testing.T) {
+	s := start(t, Config{})
+	writer, reader := s.connect(), s.connect()
+	writer.create(1, "/p", nil)
+	for i := range int32(lateChildren) {
+		writer.create(10+i, fmt.Sprintf("/p/%04d-%s", i, strings.Repeat("n", 200)), nil)
+	}
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for xid := int32(10_000); ; xid += 2 {
+			select {
+			case <-stop:
+				return
+			default:
+				writer.create(xid, "/p/x", nil)
+				writer.send(request(xid+1, jute.OpDelete, &jute.DeleteRequest{Path: "/p/x", Version: -1}))
+				writer.expect(xid + 1)
+			}
+		}
+	}()
+	for xid := range int32(200) {
+		reader.send(request(xid, jute.OpGetChildren, &jute.GetChildrenRequest{Path: "/p", Watch: true}))
+		if n := jute.NewDecoder(reader.expect(xid)).Int32(); n < lateChildren {
+			t.Fatalf("%d children, want at least %d", n, lateChildren)
+		}
+		reader.expect(jute.XidNotification)
+	}
+	close(stop)
+	<-ended
+}
+
 // TestClientThatNeverReads is cut off, with one line in the log.
 func TestClientThatNeverReads(t *testing.T) {
 	s := start(t, Config{})
@@ -228,6 +262,43 @@ func TestLimitOfConnections(t *testing.T) {
 	if s.cfg.Metrics.ConnectionsRejected.Load() != 1 || len(s.log.lines()) != 1 {
 		t.Errorf("%d rejected, and in the log:\n%s", s.cfg.Metrics.ConnectionsRejected.Load(), strings.Join(s.log.lines(), "\n"))
 	}
+}
+
+// TestManyThatNeverRead: each waits for less than it may, but all of them for more. They
+// are cut off until that is no longer so, and nothing is left in the books.
+func TestManyThatNeverRead(t *testing.T) {
+	s := start(t, Config{})
+	s.mostUnsentBytes = 20 << 20
+	writer := s.connect()
+	writer.create(1, "/big", make([]byte, 1_000_000))
+	const clients, answers = 10, 14
+	var deaf []*client
+	for range clients {
+		deaf = append(deaf, s.connect())
+	}
+	// Behind a write, so that the event loop answers, which waits for nobody.
+	s.stall(true)
+	for _, c := range deaf {
+		c.send(setData(1, "/small", nil))
+		for xid := range int32(answers) {
+			c.send(getData(2+xid, "/big", false))
+		}
+	}
+	eventually(t, "all requests came", func() bool { return s.Outstanding() == clients*(1+answers) })
+	s.stall(false)
+	eventually(t, "all were answered or given up", func() bool { return s.Outstanding() == 0 })
+	if n := s.unsentBytes.Load(); n > s.mostUnsentBytes+2<<20 {
+		t.Errorf("%d bytes wait for clients, at most %d allowed", n, s.mostUnsentBytes)
+	}
+	if lines := s.log.lines(); len(lines) == 0 || !strings.Contains(lines[0], "for all such clients") {
+		t.Errorf("the log says:\n%s", strings.Join(lines, "\n"))
+	}
+	writer.send(getData(2, "/big", false))
+	writer.expect(2)
+	for _, c := range deaf {
+		c.Close()
+	}
+	eventually(t, "nothing is left in the books", func() bool { return s.NumConnections() == 1 && s.unsentBytes.Load() == 0 })
 }
 
 // TestWordsEndTheirConnection: whatever follows the word.

@@ -2,17 +2,19 @@
 // four-letter words.
 //
 // A TLS handshake runs on its connection's goroutine; behind it plain and encrypted
-// connections are the same to everybody. A connection has one goroutine, which reads requests. Reads are answered right there
-// (replica.Serve); everything else goes to the event loop. Answers collect in the
-// connection's buffer and leave in as few system calls as possible: a pipelining client's
-// when no further request of it is buffered, the event loop's when Flush ends its batch.
+// connections are the same to everybody. A connection has one goroutine, which reads
+// requests (conn.go). Reads are answered right there (replica.Serve); everything else goes
+// to the event loop. Answers collect in the connection's buffer (answer.go) and leave in as
+// few system calls as possible: a pipelining client's when no further request of it is
+// buffered, the event loop's when Flush ends its batch. A large answer to a read is put on
+// the wire when Serve has let go of the tree.
 //
 // A connection's state is guarded by its own lock, the tables by the server's; a server's
 // lock may be held when a connection's is taken, never the other way, except for the list
 // of unflushed connections, whose lock is the innermost.
 //
 // Bounds: a frame is at most MaxFrameBytes; a client that does not read its answers is
-// cut off at maxUnsentBytes; reading stops while more than GlobalOutstandingLimit requests
+// cut off at maxUnsentBytes, earlier when too many such clients are there; reading stops while more than GlobalOutstandingLimit requests
 // of all clients, or maxConnOutstanding of one, wait for their outcome; a connection must
 // have shaken hands and asked for a session SessionlessTimeout after each began.
 package server
@@ -26,6 +28,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"zoolab/node/metrics"
@@ -103,6 +106,9 @@ type Server struct {
 	throttle throttle
 	sessions bucket // of tokens for asking for one
 	large    largeRequests
+	// unsentBytes is what waits for clients for which more than highUnsentBytes does.
+	unsentBytes     atomic.Int64
+	mostUnsentBytes int64 // maxAllUnsentBytes
 
 	mu      sync.Mutex
 	conns   map[*conn]struct{}
@@ -169,6 +175,7 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Server, error) {
 	}
 	s.throttle.init(int64(cfg.GlobalOutstandingLimit), int64(cfg.Requests.MaxRequests))
 	s.cfg.Requests.Stall = cmp.Or(cfg.Requests.Stall, defaultStall)
+	s.mostUnsentBytes = maxAllUnsentBytes
 	s.began = time.Now()
 	s.sessions.init(cfg.Connections, 0)
 	s.large.overBytes, s.large.mostBytes = int64(cfg.LargeBytes), int64(cfg.MaxLargeBytes)
