@@ -9,6 +9,7 @@ var Differences = map[string]string{
 	"ipv6": "Debian's 3.8.0 knows IPv4 only in ACLs of the scheme ip; later versions and this one know both.",
 	"kicked": "Apache closes the connection of a session's owner when anybody shows up with the session's " +
 		"id, before it looks at the password. Here the password comes first.",
+	"nocheck": "A check outside of a multi that succeeds is never answered by Apache. No client sends one.",
 	"null": "A null path meets a null pointer in Apache: at one place or another, with one error or another, " +
 		"with a transaction or without. No client sends one. Here it is a marshalling error; sync answers with an empty path.",
 	"oddwatch": "checkWatches of a path that does not begin with a slash: Apache looks for its parents, and fails or finds none.",
