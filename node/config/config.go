@@ -26,6 +26,9 @@ type Config struct {
 	// Membership has the server.N, group.N and weight.N lines. It is kept for a
 	// lone server with one server.N line too, but not used.
 	Membership Membership
+	// NextMembership was proposed when the server ended, and may or may not have been
+	// committed; nil for none.
+	NextMembership *Membership
 	// Properties has the settings without a field below: known ones whose
 	// meaning belongs to one package (authProvider.*, metricsProvider.*),
 	// and unknown ones. Keys carry the prefix "zookeeper.".

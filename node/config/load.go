@@ -43,6 +43,7 @@ func Parse(file, content string, options Options) (*Config, []Warning, error) {
 	p.readStatic(content)
 	p.readDynamic()
 	p.Membership = *p.members.finish()
+	p.readNext()
 	p.checkRanges()
 	p.checkThrottles()
 	p.checkTimeouts()

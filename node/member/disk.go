@@ -164,6 +164,9 @@ func (d *disk) other(e replica.Effect) (seq uint64, err error) {
 		return e.Seq, s.SetAcceptedEpoch(e.Epoch)
 	case zab.SaveCurrentEpoch:
 		return e.Seq, s.SetCurrentEpoch(e.Epoch)
+	case zab.SaveMembership:
+		d.m.saveMembership(&e)
+		return e.Seq, nil
 	case zab.Truncate:
 		if err := s.Truncate(e.Zxid); err != nil {
 			return 0, d.explain(err)

@@ -141,6 +141,9 @@ func (m *Member) carryOut(e replica.Effect) {
 	case zab.Send:
 		m.measureSend(&e.Packet)
 		m.peers.Send(e.Conn, &e.Packet)
+	case zab.SaveMembership:
+		m.membershipChanged(e)
+		m.disk.queue(e)
 	case zab.Append, zab.SaveAcceptedEpoch, zab.SaveCurrentEpoch, zab.Truncate, zab.ReadHistory,
 		replica.InstallSnapshot, replica.TakeSnapshot:
 		m.disk.queue(e)

@@ -61,6 +61,8 @@ type Member struct {
 	// auditLog is nil where nothing is audited; auditUser is who the server runs as.
 	auditLog  *audit.Log
 	auditUser string
+	// membershipFiles belong to the disk goroutine.
+	membershipFiles *config.MembershipFiles
 
 	inbox inbox
 	disk  disk
@@ -83,6 +85,7 @@ func open(cfg *config.Config, log *slog.Logger, fs vfs.FS) (_ *Member, err error
 		cfg: cfg, log: log, started: time.Now(), failed: make(chan struct{}),
 		metrics: metrics.New(runtime.GOMAXPROCS(0)),
 	}
+	m.membershipFiles = cfg.MembershipFiles()
 	m.inbox.init()
 	if m.tls, err = clientTLS(cfg, log); err != nil {
 		return nil, err
@@ -169,6 +172,7 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int) error {
 			CommitLogCount:  m.cfg.Storage.CommitLogCount,
 			FinalizeWaitMs:  finalizeWaitMs,
 			MaxSyncLogBytes: maxSyncLogBytes,
+			QuorumAddresses: quorumAddresses(&m.cfg.Membership), Reconfig: m.reconfig(),
 		},
 		MinSessionTimeoutMs: int32(m.cfg.MinSessionTimeoutMs),
 		MaxSessionTimeoutMs: int32(m.cfg.MaxSessionTimeoutMs),
@@ -183,9 +187,9 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int) error {
 		Containers: replica.ContainerConfig{
 			CheckIntervalMs: int64(m.cfg.Containers.CheckIntervalMs), MaxPerMinute: int64(m.cfg.Containers.MaxPerMinute),
 		},
-		ConfigText: m.configText(),
-		Security:   security(m.cfg),
-		Rand:       rand.New(rand.NewChaCha8(seed)),
+		ConfigText: m.configText(), ChangeMembership: m.changeMembership,
+		Security: security(m.cfg),
+		Rand:     rand.New(rand.NewChaCha8(seed)),
 	}, boot, t, m.now())
 	return nil
 }

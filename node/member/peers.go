@@ -10,13 +10,10 @@ import (
 
 // peerConfig is what the transport between members needs to know.
 func (m *Member) peerConfig() peer.Config {
-	members := make(map[int64]peer.Address)
-	for _, s := range m.cfg.Membership.Servers {
-		members[s.ID] = peerAddress(s)
-	}
 	e := &m.cfg.Ensemble
 	c := peer.Config{
-		SID: m.cfg.MyID, Members: members,
+		SID: m.cfg.MyID, Members: peerAddresses(&m.cfg.Membership, m.cfg.NextMembership),
+		AcceptStrangers: m.cfg.ReconfigEnabled,
 		ListenOnAllIPs: e.ListenOnAllIPs,
 		DialTimeout:    time.Duration(e.CnxTimeoutMs) * time.Millisecond,
 		StallTimeout:   time.Duration(e.SyncLimitTicks*m.cfg.TickTimeMs) * time.Millisecond,

@@ -60,7 +60,7 @@ func (t *Transport) bind(port, address string, serve func(net.Conn)) error {
 	t.mu.Lock()
 	stopping := t.ctx.Err() != nil
 	if !stopping {
-		t.listeners = append(t.listeners, l)
+		t.listeners[port] = append(t.listeners[port], l)
 	}
 	t.mu.Unlock()
 	if stopping {

@@ -22,20 +22,20 @@ import (
 // Only the newest vote matters, so one is kept for each peer; it is sent again whenever
 // a connection is made, since nobody knows what became of the last one's bytes.
 type electionPeer struct {
-	t         *Transport
-	sid       int64
-	addresses []string
+	t   *Transport
+	sid int64
 
-	mu      sync.Mutex
-	vote    []byte // newest frame, nil before the first
-	fresh   bool   // vote was not yet written to conn
-	conn    net.Conn
-	wake    chan struct{} // of the current conn's writer, capacity 1
-	dialing bool
-	nudge   chan struct{} // ends the dialer's pause, capacity 1
-	pause   time.Duration // before a connection that is lost is opened again; grows while no vote comes
-	told    string        // the last refusal that was logged
-	stopped bool
+	mu        sync.Mutex
+	addresses []string
+	vote      []byte // newest frame, nil before the first
+	fresh     bool   // vote was not yet written to conn
+	conn      net.Conn
+	wake      chan struct{} // of the current conn's writer, capacity 1
+	dialing   bool
+	nudge     chan struct{} // ends the dialer's pause, capacity 1
+	pause     time.Duration // before a connection that is lost is opened again; grows while no vote comes
+	told      string        // the last refusal that was logged
+	stopped   bool
 }
 
 // Pauses between attempts to reach a peer that was talked to before: it is likely
@@ -47,7 +47,7 @@ const (
 
 // SendNotification queues a vote in place of an older one.
 func (t *Transport) SendNotification(to int64, n *jute.Notification) {
-	p := t.election[to]
+	p := t.peer(to)
 	if p == nil {
 		return
 	}
@@ -126,12 +126,18 @@ func (p *electionPeer) tell(err error) {
 		}
 		p.mu.Unlock()
 	}
-	log("can't reach a peer's election port, trying again", "member", p.sid, "addresses", p.addresses, "err", err)
+	log("can't reach a peer's election port, trying again", "member", p.sid, "addresses", p.where(), "err", err)
+}
+
+func (p *electionPeer) where() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.addresses
 }
 
 // dialOnce says who we are; the connection stays only if our sid is the larger one.
 func (p *electionPeer) dialOnce() error {
-	c, err := p.t.dial(p.addresses)
+	c, err := p.t.dial(p.where())
 	if err != nil {
 		return err
 	}
@@ -211,11 +217,7 @@ func (t *Transport) identify(br *bufio.Reader) (*electionPeer, error) {
 	if hello.ServerID == t.cfg.SID {
 		return nil, fmt.Errorf("it says that it is member %d, which is us", hello.ServerID)
 	}
-	p := t.election[hello.ServerID]
-	if p == nil {
-		return nil, fmt.Errorf("member %d is not in our configuration", hello.ServerID)
-	}
-	return p, nil
+	return t.caller(hello.ServerID, hello.Addresses)
 }
 
 // callBack dials a peer with a smaller sid, which asked for it by calling. It has no

@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -44,6 +45,9 @@ type Address struct {
 type Config struct {
 	SID     int64
 	Members map[int64]Address // voters and observers, this member included
+	// AcceptStrangers lets members call our election port that are not in Members: they may be
+	// about to join.
+	AcceptStrangers bool
 	// ListenOnAllIPs binds both ports on every address instead of the configured one.
 	ListenOnAllIPs bool
 	DialTimeout    time.Duration
@@ -81,10 +85,12 @@ type Transport struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
-	election map[int64]*electionPeer // constant after Listen
-
 	mu        sync.Mutex
-	listeners []net.Listener
+	listeners map[string][]net.Listener // by the port's name
+	moves     map[string]int            // how often a port was moved, by its name
+	members   map[int64]Address         // replaced, never changed
+	election  map[int64]*electionPeer   // members are never removed
+	strangers int                       // of them, how many came uninvited
 	quorum    map[zab.ConnID]*quorumConn
 	lastID    zab.ConnID            // even numbers, for connections that learners open
 	accepted  map[net.Conn]struct{} // election connections whose first message is awaited
@@ -101,6 +107,7 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Transport, error) {
 	}
 	t := &Transport{
 		cfg: cfg, hooks: hooks, log: log,
+		listeners: make(map[string][]net.Listener), moves: make(map[string]int), members: maps.Clone(cfg.Members),
 		election: make(map[int64]*electionPeer),
 		quorum:   make(map[zab.ConnID]*quorumConn),
 		accepted: make(map[net.Conn]struct{}),
@@ -108,7 +115,7 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Transport, error) {
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	for sid, address := range cfg.Members {
 		if sid != cfg.SID {
-			t.election[sid] = &electionPeer{t: t, sid: sid, addresses: address.Election, nudge: make(chan struct{}, 1)}
+			t.addPeer(sid, address.Election)
 		}
 	}
 	for _, port := range []struct {
@@ -121,7 +128,7 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Transport, error) {
 	} {
 		if err := t.listen(port.name, port.addresses, port.serve); err != nil {
 			t.Shutdown()
-			return nil, fmt.Errorf("%s port of member %d: %w", port.name, cfg.SID, err)
+			return nil, err
 		}
 	}
 	return t, nil
@@ -208,8 +215,8 @@ func (t *Transport) endHello(c net.Conn) {
 func (t *Transport) Shutdown() {
 	t.cancel()
 	t.mu.Lock()
-	for _, l := range t.listeners {
-		_ = l.Close()
+	for name := range t.listeners {
+		t.closePort(name)
 	}
 	for _, q := range t.quorum {
 		q.abort()
@@ -217,8 +224,9 @@ func (t *Transport) Shutdown() {
 	for c := range t.accepted {
 		_ = c.Close()
 	}
+	peers := slices.Collect(maps.Values(t.election))
 	t.mu.Unlock()
-	for _, p := range t.election {
+	for _, p := range peers {
 		p.shutdown()
 	}
 	t.running.Wait()

@@ -127,7 +127,11 @@ func (t *Transport) Dial(id zab.ConnID, to int64) {
 
 // callLeader opens a connection to a member's quorum port and is let in.
 func (t *Transport) callLeader(to int64) (net.Conn, *bufio.Reader, error) {
-	c, err := t.dial(t.cfg.Members[to].Quorum)
+	address, err := t.addressOf(to)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := t.dial(address.Quorum)
 	if err != nil {
 		return nil, nil, err
 	}

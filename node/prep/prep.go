@@ -11,9 +11,11 @@ import (
 type Options struct {
 	// ExtendedTypes allows TTL znodes (zookeeper.extendedTypesEnabled).
 	ExtendedTypes bool
-	// ReconfigEnabled lets reconfigurations be asked for (reconfigEnabled). They are not
-	// implemented, which is also what Apache's standalone server answers then.
+	// ReconfigEnabled lets reconfigurations be asked for (reconfigEnabled).
 	ReconfigEnabled bool
+	// Reconfigure makes the text of the membership that a request asks for, whose version is
+	// the zxid. It is nil on a server that stands alone, which has no members to change.
+	Reconfigure func(q *jute.ReconfigRequest, zxid int64) ([]byte, jute.ErrorCode)
 	// MaxNeverUsedMs is Disposal's (znode.container.maxNeverUsedIntervalMs).
 	MaxNeverUsedMs int64
 	// EnforceQuota refuses writes that breach a hard limit of a quota (enforceQuota).
@@ -170,7 +172,7 @@ func (p *Prep) body(req *Request, h *jute.TxnHeader) (jute.Record, jute.ErrorCod
 	case jute.OpMulti:
 		return p.multi(req, h)
 	case jute.OpReconfig:
-		return nil, p.reconfig(req)
+		return p.reconfig(req, h)
 	}
 	record := requestRecord(req.Op)
 	if record == nil {
@@ -189,15 +191,36 @@ func (p *Prep) body(req *Request, h *jute.TxnHeader) (jute.Record, jute.ErrorCod
 	return p.operation(h, req.Who, req.Op, record)
 }
 
-// reconfig refuses a change of the ensemble.
-func (p *Prep) reconfig(req *Request) jute.ErrorCode {
-	if code := decode(req.Body, new(jute.ReconfigRequest)); code != jute.CodeOK {
-		return code
+// reconfig prepares a change of the ensemble: the new membership as data of the znode that
+// shows it. That the client may do so is checked last, as in Apache.
+func (p *Prep) reconfig(req *Request, h *jute.TxnHeader) (jute.Record, jute.ErrorCode) {
+	var q jute.ReconfigRequest
+	if code := decode(req.Body, &q); code != jute.CodeOK {
+		return nil, code
 	}
-	if !p.opts.ReconfigEnabled {
-		return jute.CodeReconfigDisabled
+	switch {
+	case !p.opts.ReconfigEnabled:
+		return nil, jute.CodeReconfigDisabled
+	case !p.sessionLive(h.ClientID):
+		return nil, jute.CodeSessionExpired
+	case p.opts.Reconfigure == nil:
+		return nil, jute.CodeUnimplemented
 	}
-	return jute.CodeUnimplemented
+	text, code := p.opts.Reconfigure(&q, h.Zxid)
+	if code != jute.CodeOK {
+		return nil, code
+	}
+	node, there := p.lookup(tree.ConfigPath)
+	if !there {
+		return nil, jute.CodeNoNode
+	}
+	if !tree.Allowed(node.acl, jute.PermWrite, req.Who) {
+		return nil, jute.CodeNoAuth
+	}
+	node.stat.Version, node.stat.Mtime, node.stat.Mzxid = -1, h.TimeMs, h.Zxid
+	node.contentCRC, node.dataBytes = p.digester.ContentCRC(tree.ConfigPath, text), len(text)
+	p.record(h, node)
+	return &jute.SetDataTxn{Path: tree.ConfigPath, Data: text, Version: -1}, jute.CodeOK
 }
 
 func requestRecord(op jute.OpCode) jute.Record {

@@ -243,6 +243,9 @@ func (r *Replica) answer(txn *jute.LoggedTxn, result *tree.Result) {
 		}
 		r.auditAnswer(c, q, txn, result)
 		q.done, q.code, q.answer = true, replyCode(txn, result), writeReply(q.header.Type, result)
+		if t, ok := txn.Body.(*jute.SetDataTxn); ok && h.Type == jute.OpReconfig {
+			q.answer = &jute.GetDataResponse{Data: t.Data, Stat: result.Stat}
+		}
 	}
 	r.advance(c)
 	if h.Type == jute.OpCloseSession {

@@ -37,7 +37,7 @@ type syncRequest struct {
 func (r *Replica) startLeading() {
 	t := r.Tree()
 	r.lead = leadership{
-		prep:     prep.New(t, r.cfg.Prep),
+		prep:     prep.New(t, r.prepOptions()),
 		sessions: newTracker(r.cfg.Zab.TickMs, r.now.MonoMs),
 		syncs:    make(map[uint64]syncRequest),
 		sizes:    ProposalSizes{Last: -1, Least: -1, Most: -1},

@@ -36,6 +36,10 @@ type Config struct {
 	// ConfigText is what /zookeeper/config shows: the membership, whose version is
 	// Zab.ConfigVersion. It is nil on a lone server, where that znode is empty.
 	ConfigText []byte
+	// ChangeMembership makes the text of the membership that a request asks for from the
+	// present one, with a version; an error says what is wrong with the request. It is used
+	// only where Zab.Reconfig is set.
+	ChangeMembership func(present []byte, q *jute.ReconfigRequest, version int64) ([]byte, error)
 
 	Containers ContainerConfig
 	Security   Security
@@ -141,7 +145,7 @@ func New(cfg Config, boot zab.Boot, t *tree.Tree, now Now) *Replica {
 		maxProposedBytes: maxProposedBytes,
 	}
 	cfg.Zab.Check = r.checkReceived
-	r.core = zab.New(cfg.Zab, boot)
+	r.core = zab.New(withTreeMembership(cfg.Zab, t), boot)
 	r.tree.Store(t)
 	r.planSnapshot()
 	r.logged = cfg.Replayed
@@ -219,6 +223,11 @@ func (r *Replica) carryOut(effect zab.Effect) {
 		r.measureProposal(e.Payload)
 		r.logged++
 		r.loggedBytes += int64(len(e.Payload))
+	case zab.SaveMembership:
+		if r.role.Established() {
+			r.showMembership()
+		}
+		r.emit(effect)
 	case zab.RoleChanged:
 		r.roleChanged(e)
 		r.emit(effect)
@@ -244,6 +253,7 @@ func (r *Replica) carryOut(effect zab.Effect) {
 		r.setTree(t)
 		r.planSnapshot()
 		r.emit(InstallSnapshot{Seq: e.Seq, Zxid: e.Zxid, View: t.View()})
+		r.stepCore(zab.TreeReplaced{MembershipText: t.Config()})
 	default:
 		r.emit(effect)
 	}
@@ -264,9 +274,8 @@ func (r *Replica) roleChanged(e zab.RoleChanged) {
 	if wasServing && !e.Role.Established() {
 		r.dropClients()
 	}
-	if e.Role.Established() && r.cfg.ConfigText != nil {
-		// Not by a transaction: every server does so by itself, as in Apache.
-		r.Tree().SetConfig(r.cfg.ConfigText, r.cfg.Zab.ConfigVersion, r.now.WallMs)
+	if e.Role.Established() {
+		r.showMembership()
 	}
 	if e.Role == zab.RoleLeaderEstablished {
 		r.startLeading()

@@ -35,6 +35,17 @@ func (t *Tree) GetData(path string, who Caller, w Watcher) ([]byte, jute.Stat, e
 	return t.store.content(h).data, t.store.stat(h), nil
 }
 
+// Config returns the ensemble's configuration, nil if the tree has none.
+func (t *Tree) Config() []byte {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	h := t.store.find(ConfigPath)
+	if h == noNode {
+		return nil
+	}
+	return t.store.content(h).data
+}
+
 // Exists returns the stat. It needs no permission. The watch is set whether or not
 // the znode is there, and sees its create, setData or delete.
 func (t *Tree) Exists(path string, _ Caller, w Watcher) (jute.Stat, error) {

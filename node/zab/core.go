@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"zoolab/node/fifo"
-	"zoolab/node/quorum"
 	"zoolab/zk/jute"
 )
 
@@ -40,6 +39,7 @@ type Core struct {
 
 	nextConn ConnID // number of the next Dial, odd
 
+	members  memberships
 	election election
 	follow   following
 	lead     leading
@@ -67,7 +67,7 @@ const (
 // New makes a member that is about to look for a leader. It panics on a Config or a
 // Boot that no caller may give.
 func New(cfg Config, boot Boot) *Core {
-	invariant(cfg.Verifier != nil && slices.Contains(cfg.Verifier.Voters(), cfg.SID), "member %d is not a voter", cfg.SID)
+	invariant(cfg.Verifier != nil && (cfg.Reconfig != nil || slices.Contains(cfg.Verifier.Voters(), cfg.SID)), "member %d is not a voter", cfg.SID)
 	invariant(cfg.TickMs > 0 && cfg.InitLimitTicks > 0 && cfg.SyncLimitTicks > 0, "tick and limits must be positive")
 	// Whoever has a transaction or the current epoch of an epoch has accepted it, also
 	// when a data directory of an old version has no file that says so.
@@ -77,6 +77,7 @@ func New(cfg Config, boot Boot) *Core {
 		acceptedEpoch: accepted,
 		currentEpoch:  boot.CurrentEpoch,
 		promisedEpoch: accepted,
+		members:       newMemberships(&cfg),
 		log:           newHistory(boot, cfg.CommitLogCount),
 		deliverable:   boot.LastZxid,
 		nextConn:      1,
@@ -123,6 +124,8 @@ func (c *Core) Step(nowMs int64, in Input) []Effect {
 		c.snapshotReceived(in)
 	case HistoryRead:
 		c.historyRead(in)
+	case TreeReplaced:
+		c.treeMembership(in.MembershipText)
 	default:
 		panic(fmt.Sprintf("zab: no input has type %T", in))
 	}
@@ -184,6 +187,11 @@ func (c *Core) nextSeq() uint64 {
 
 // append logs a transaction; when it is durable an acknowledgement is due.
 func (c *Core) append(e Entry) {
+	m, ok := c.membershipIn(e)
+	invariant(ok, "reconfiguration 0x%x can't be read", e.Zxid)
+	if m != nil {
+		c.logsMembership(m)
+	}
 	c.log.append(e)
 	c.emit(Append{Seq: c.nextSeq(), Entry: e})
 }
@@ -271,6 +279,12 @@ func (c *Core) setRole(role Role, leader, epoch int64, conn ConnID) {
 // lookAgain gives up the present role and looks for a leader. lost is the leader whose
 // connection ended, or nobody.
 func (c *Core) lookAgain(reason string, lost int64) {
+	c.leaveRole(reason)
+	c.startElection(lost)
+}
+
+// leaveRole ends the present role and all its connections.
+func (c *Core) leaveRole(reason string) {
 	if c.follow.conn != 0 {
 		c.emit(Close{Conn: c.follow.conn, Reason: reason, Breach: c.follow.breach})
 	}
@@ -278,19 +292,11 @@ func (c *Core) lookAgain(reason string, lost int64) {
 	c.closeLearners(reason)
 	c.lead = leading{}
 	c.waits = fifo.Queue[diskWait]{}
+	c.members.told = nil
 	c.setRole(RoleLooking, nobody, 0, 0)
 	// Outside of a role the tree equals the log: a leader's initial history is all it has logged.
 	c.mayDeliver(c.log.last)
-	c.startElection(lost)
 }
-
-func (c *Core) isVoter(sid int64) bool {
-	_, found := slices.BinarySearch(c.cfg.Verifier.Voters(), sid)
-	return found
-}
-
-// containsQuorum asks the verifier, so that nobody forgets which one.
-func (c *Core) containsQuorum(s quorum.Set) bool { return c.cfg.Verifier.ContainsQuorum(s) }
 
 func (c *Core) initLimitMs() int64 { return c.cfg.InitLimitTicks * c.cfg.TickMs }
 

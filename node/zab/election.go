@@ -1,6 +1,8 @@
 package zab
 
 import (
+	"math"
+
 	"zoolab/node/quorum"
 	"zoolab/zk/jute"
 )
@@ -69,7 +71,16 @@ func (c *Core) startElection(lost int64) {
 	e.decided = false
 	e.established = make(map[int64]vote)
 	e.round++
-	c.startRound(vote{leader: c.cfg.SID, zxid: c.log.last, peerEpoch: c.currentEpoch})
+	c.startRound(c.ownVote())
+}
+
+// ownVote is for ourselves, or for nobody when we can't be elected. The numbers are those
+// that Apache's members without a vote tell.
+func (c *Core) ownVote() vote {
+	if !c.isVoter(c.cfg.SID) {
+		return vote{leader: math.MinInt64, zxid: math.MinInt64, peerEpoch: math.MinInt64}
+	}
+	return vote{leader: c.cfg.SID, zxid: c.log.last, peerEpoch: c.currentEpoch}
 }
 
 // startRound forgets the votes of an older round and tells everyone ours.
@@ -92,7 +103,7 @@ func (c *Core) adopt(v vote) {
 
 func (c *Core) broadcastVote() {
 	c.election.resendAtMs = c.nowMs + c.election.resendMs
-	for _, sid := range c.cfg.Verifier.Voters() {
+	for _, sid := range c.members.voters {
 		if sid != c.cfg.SID {
 			c.sendVote(sid)
 		}
@@ -104,7 +115,7 @@ func (c *Core) sendVote(to int64) {
 	v := c.election.vote
 	c.emit(SendNotification{To: to, N: jute.Notification{
 		State: c.peerState(), Leader: v.leader, Zxid: v.zxid, ElectionEpoch: v.round, PeerEpoch: v.peerEpoch,
-		Version: notificationVersion, Config: c.cfg.ElectionConfig,
+		Version: notificationVersion, Config: c.members.committed.Text,
 	}})
 }
 
@@ -123,7 +134,7 @@ func (c *Core) peerState() jute.PeerState {
 
 // better reports whether vote v beats w.
 func (c *Core) better(v, w vote) bool {
-	if c.cfg.Verifier.Weight(v.leader) == 0 {
+	if c.weight(v.leader) == 0 {
 		return false
 	}
 	if v.peerEpoch != w.peerEpoch {
@@ -139,6 +150,7 @@ func (c *Core) notificationReceived(from int64, n *jute.Notification) {
 	if from == c.cfg.SID {
 		return
 	}
+	c.hearMembership(n.Config)
 	if !c.isVoter(from) {
 		// An observer wants to know the leader; its vote counts for nothing.
 		c.sendVote(from)
@@ -180,7 +192,7 @@ func (c *Core) lookingVote(from int64, v vote) {
 			return // our round is as good as decided; the sender will join it
 		}
 		e.round = v.round
-		own := vote{leader: c.cfg.SID, zxid: c.log.last, peerEpoch: c.currentEpoch}
+		own := c.ownVote()
 		if c.better(v, own) {
 			own = v
 		}
@@ -214,7 +226,7 @@ func (c *Core) checkVotes() {
 		e.finalizing = true
 		e.finalizeAtMs = c.nowMs + c.cfg.FinalizeWaitMs
 	}
-	for _, sid := range c.cfg.Verifier.Voters() {
+	for _, sid := range c.members.voters {
 		if !e.agreeing.Has(sid) && (sid != e.lost || sid == e.vote.leader) {
 			return
 		}

@@ -81,7 +81,7 @@ func (c *Core) leaderConnected() {
 	f := &c.follow
 	f.stage = stageLeaderInfo
 	f.deadlineMs = c.nowMs + c.initLimitMs()
-	info := jute.LearnerInfo{ServerID: c.cfg.SID, ProtocolVersion: protocolVersion, ConfigVersion: c.cfg.ConfigVersion}
+	info := jute.LearnerInfo{ServerID: c.cfg.SID, ProtocolVersion: protocolVersion, ConfigVersion: c.members.committed.Version}
 	c.send(f.conn, jute.PacketFollowerInfo, makeZxid(c.acceptedEpoch, 0), jute.Marshal(&info))
 }
 
@@ -129,8 +129,10 @@ func (c *Core) fromLeader(p jute.QuorumPacket) {
 	switch p.Type {
 	case jute.PacketProposal:
 		c.proposalReceived(Entry{Zxid: p.Zxid, Payload: p.Data})
-	case jute.PacketCommit, jute.PacketCommitAndActivate:
+	case jute.PacketCommit:
 		c.commitReceived(p.Zxid)
+	case jute.PacketCommitAndActivate:
+		c.activateReceived(p)
 	case jute.PacketPing, jute.PacketSync, jute.PacketRevalidate:
 		// Before UPTODATE a leader pings, and Apache's learner does not answer.
 		if f.stage == stageServing {
@@ -141,7 +143,7 @@ func (c *Core) fromLeader(p jute.QuorumPacket) {
 	case jute.PacketDiff, jute.PacketTrunc, jute.PacketSnap:
 		c.syncReceived(p)
 	case jute.PacketNewLeader:
-		c.newLeaderReceived(p.Zxid)
+		c.newLeaderReceived(p.Zxid, p.Data)
 	case jute.PacketUpToDate:
 		c.upToDateReceived()
 	default:
@@ -235,6 +237,7 @@ func (c *Core) truncate(zxid int64) {
 	c.deliverable = min(c.deliverable, zxid)
 	c.treeSeq = c.nextSeq()
 	c.emit(Truncate{Seq: c.treeSeq, Zxid: zxid})
+	c.forgetMembership(zxid)
 }
 
 // keepCommitted ends the process rather than let it drop what was committed: an
@@ -281,6 +284,10 @@ func (c *Core) proposalReceived(e Entry) {
 			return
 		}
 	}
+	if _, ok := c.membershipIn(e); !ok {
+		c.accuseLeader("reconfiguration 0x%x can't be read", e.Zxid)
+		return
+	}
 	c.append(e)
 	// What came before NEWLEADER is acknowledged by its acknowledgement, or behind it
 	// (ZOOKEEPER-4685: never ahead of it).
@@ -311,13 +318,19 @@ func (c *Core) commitReceived(zxid int64) {
 
 // newLeaderReceived makes log and then epoch durable; only then the acknowledgement
 // goes out (ZOOKEEPER-3911, 4643, 4646, 4785).
-func (c *Core) newLeaderReceived(zxid int64) {
+func (c *Core) newLeaderReceived(zxid int64, text []byte) {
 	f := &c.follow
 	if f.stage != stageHistory || zxid != makeZxid(f.epoch, 0) {
 		c.accuseLeader("NEWLEADER 0x%x out of order, its epoch is %d", zxid, f.epoch)
 		return
 	}
 	f.stage = stageNewLeader
+	if m, ok := c.parseMembership(text); ok {
+		c.members.told = &m
+		if m.Version > c.members.committed.Version {
+			c.setNext(&m)
+		}
+	}
 	c.saveCurrentEpoch(f.epoch)
 	c.whenDurable(waitAck, zxid)
 	// Proposals that came before it and are not committed yet still need our vote each.
@@ -340,4 +353,5 @@ func (c *Core) upToDateReceived() {
 	c.established(f.epoch)
 	c.send(f.conn, jute.PacketAck, makeZxid(f.epoch, 0), nil)
 	c.setRole(RoleFollowerEstablished, f.leader, f.epoch, f.conn)
+	c.toldMembership()
 }

@@ -158,6 +158,7 @@ func (c *Core) checkAccepted() {
 	c.enterPhase(phaseSync)
 	c.lead.lastProposed = makeZxid(c.lead.epoch, 0)
 	c.lead.ownAcked = c.lead.lastProposed
+	c.establishMembership()
 	c.saveCurrentEpoch(c.lead.epoch)
 	for _, l := range c.learners {
 		if l.stage == learnerAckedEpoch {
@@ -176,12 +177,17 @@ func (c *Core) checkNewLeader() {
 	c.lead.nextPingMs = c.nowMs
 	c.follow.failures = 0
 	c.committed = max(c.committed, c.log.last)
+	before := c.members.committed.Quorum
+	c.finishMembership()
 	c.established(c.lead.epoch)
 	c.setRole(RoleLeaderEstablished, c.cfg.SID, c.lead.epoch, 0)
 	for _, l := range c.learners {
 		if l.stage == learnerSynced {
 			c.serve(l)
 		}
+	}
+	if !c.mayLead(before) {
+		c.lookAgain(fmt.Sprintf("configuration %x does not have this leader here", c.members.committed.Version), nobody)
 	}
 }
 
@@ -233,6 +239,10 @@ func (c *Core) serve(l *learner) {
 	c.send(l.conn, jute.PacketUpToDate, -1, nil)
 	// All of them are of this epoch, so they are consecutive.
 	for zxid := max(l.syncedTo, makeZxid(c.lead.epoch, 0)) + 1; zxid <= c.committed; zxid++ {
+		if zxid == c.members.committed.Version {
+			c.send(l.conn, jute.PacketCommitAndActivate, zxid, binary.BigEndian.AppendUint64(nil, uint64(c.cfg.SID)))
+			continue
+		}
 		c.send(l.conn, jute.PacketCommit, zxid, nil)
 	}
 	c.emit(LearnerEstablished{Conn: l.conn, SID: l.sid})
@@ -280,7 +290,7 @@ func (c *Core) tryCommit() {
 			break
 		}
 		acks := c.ackedBy(rest[0].Zxid)
-		if !c.containsQuorum(acks) {
+		if !c.commits(rest[0].Zxid, acks) {
 			return
 		}
 		c.commit(rest[0].Zxid, acks)
@@ -311,10 +321,14 @@ func (c *Core) commit(zxid int64, acks quorum.Set) {
 	if zxid != previous+1 {
 		violated("0x%x is committed behind 0x%x", zxid, previous)
 	}
-	if !c.containsQuorum(acks) {
+	if !c.commits(zxid, acks) {
 		violated("0x%x is committed with the acknowledgements of %v only", zxid, acks.Sids())
 	}
 	c.committed = zxid
+	if next := c.members.next; next != nil && next.Version == zxid {
+		c.commitMembership(next)
+		return
+	}
 	for _, l := range c.learners {
 		if l.stage == learnerServed {
 			c.send(l.conn, jute.PacketCommit, zxid, nil)

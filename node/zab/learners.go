@@ -144,11 +144,11 @@ func (c *Core) parseLearnerInfo(data []byte) (info jute.LearnerInfo, problem str
 	switch {
 	case d.Err() != nil:
 		problem = "FOLLOWERINFO without the member's id"
-	case info.ServerID == c.cfg.SID || !c.isVoter(info.ServerID):
+	case info.ServerID == c.cfg.SID || !c.isVoter(info.ServerID) && c.cfg.Reconfig == nil:
 		problem = fmt.Sprintf("member %d is no other voter of our configuration", info.ServerID)
 	case info.ProtocolVersion < protocolVersion:
 		problem = fmt.Sprintf("member %d speaks protocol 0x%x, older than ZooKeeper 3.4", info.ServerID, info.ProtocolVersion)
-	case info.ConfigVersion > c.cfg.ConfigVersion:
+	case info.ConfigVersion > c.members.committed.Version:
 		problem = fmt.Sprintf("member %d has configuration version %x, newer than ours", info.ServerID, info.ConfigVersion)
 	}
 	return info, problem

@@ -115,7 +115,7 @@ func (c *Core) finishSync(l *learner) {
 	l.stage = learnerSyncs
 	l.syncedTo = c.log.lastDelivered
 	l.deadlineMs = c.nowMs + c.initLimitMs()
-	c.send(l.conn, jute.PacketNewLeader, makeZxid(c.lead.epoch, 0), c.cfg.ElectionConfig)
+	c.send(l.conn, jute.PacketNewLeader, makeZxid(c.lead.epoch, 0), c.tellsMembership())
 	for _, e := range c.log.undelivered() {
 		c.send(l.conn, jute.PacketProposal, e.Zxid, e.Payload)
 	}

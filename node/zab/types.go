@@ -23,6 +23,10 @@ type Config struct {
 	// NEWLEADER ("server.1=host:2888:3888:participant;0.0.0.0:2181\n...version=0").
 	ElectionConfig []byte
 	ConfigVersion  int64
+	// QuorumAddresses are the quorum ports of the members, by sid.
+	QuorumAddresses map[int64]string
+	// Reconfig makes all of this the first of several memberships; nil for a fixed one.
+	Reconfig *Reconfig
 
 	CommitLogCount  int   // committed transactions kept in memory for DIFF
 	FinalizeWaitMs  int64 // how long a winning vote waits for a better one (ZooKeeper: 200)
@@ -90,6 +94,10 @@ type (
 		Handle any
 	}
 
+	// TreeReplaced tells the membership text in the tree of an InstallSnapshot. It must
+	// come before any other input.
+	TreeReplaced struct{ MembershipText []byte }
+
 	// DiskDone reports that all disk effects up to Seq are durable.
 	DiskDone struct{ Seq uint64 }
 
@@ -119,6 +127,7 @@ func (ConnOpened) input()           {}
 func (ConnClosed) input()           {}
 func (PacketReceived) input()       {}
 func (SnapshotReceived) input()     {}
+func (TreeReplaced) input()         {}
 func (DiskDone) input()             {}
 func (HistoryRead) input()          {}
 func (Propose) input()              {}
@@ -186,6 +195,15 @@ type (
 		Epoch int64
 	}
 
+	// SaveMembership makes the memberships durable that count: the newest that is known to
+	// be committed, and a newer one that is proposed, if any. Who may be talked to, and
+	// where, changes at once.
+	SaveMembership struct {
+		Seq       uint64
+		Committed Membership
+		Next      *Membership
+	}
+
 	// Truncate drops everything after Zxid from log and tree.
 	Truncate struct {
 		Seq  uint64
@@ -249,6 +267,7 @@ func (ReadHistory) effect()         {}
 func (Append) effect()              {}
 func (SaveAcceptedEpoch) effect()   {}
 func (SaveCurrentEpoch) effect()    {}
+func (SaveMembership) effect()      {}
 func (Truncate) effect()            {}
 func (InstallSnapshot) effect()     {}
 func (Deliver) effect()             {}
