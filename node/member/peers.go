@@ -14,13 +14,13 @@ func (m *Member) peerConfig() peer.Config {
 	c := peer.Config{
 		SID: m.cfg.MyID, Members: peerAddresses(&m.cfg.Membership, m.cfg.NextMembership),
 		AcceptStrangers: m.cfg.ReconfigEnabled,
-		ListenOnAllIPs: e.ListenOnAllIPs,
-		DialTimeout:    time.Duration(e.CnxTimeoutMs) * time.Millisecond,
-		StallTimeout:   time.Duration(e.SyncLimitTicks*m.cfg.TickTimeMs) * time.Millisecond,
-		MaxFieldBytes:  m.cfg.JuteMaxBufferBytes + m.cfg.JuteExtraSizeBytes,
-		MaxQueuedBytes: 256 << 20,
-		MultiAddress:   e.MultiAddressEnabled,
-		Security:       m.peerSecurity,
+		ListenOnAllIPs:  e.ListenOnAllIPs,
+		DialTimeout:     time.Duration(e.CnxTimeoutMs) * time.Millisecond,
+		StallTimeout:    time.Duration(e.SyncLimitTicks*m.cfg.TickTimeMs) * time.Millisecond,
+		MaxFieldBytes:   m.cfg.JuteMaxBufferBytes + m.cfg.JuteExtraSizeBytes,
+		MaxQueuedBytes:  256 << 20,
+		MultiAddress:    e.MultiAddressEnabled,
+		Security:        m.peerSecurity,
 	}
 	if e.MultiAddressReachabilityCheck {
 		c.ReachableTimeout = time.Duration(e.MultiAddressReachabilityMs) * time.Millisecond

@@ -160,7 +160,9 @@ func (p *electionPeer) dialOnce() error {
 
 // initialMessage says who this member is and where it can be called back.
 func (t *Transport) initialMessage() *jute.InitialMessage {
-	own := t.cfg.Members[t.cfg.SID].Election
+	t.mu.Lock()
+	own := t.members[t.cfg.SID].Election
+	t.mu.Unlock()
 	if t.cfg.MultiAddress {
 		return &jute.InitialMessage{ProtocolVersion: jute.ElectionProtocolV2, ServerID: t.cfg.SID, Addresses: strings.Join(own, "|")}
 	}

@@ -128,7 +128,7 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Transport, error) {
 	} {
 		if err := t.listen(port.name, port.addresses, port.serve); err != nil {
 			t.Shutdown()
-			return nil, err
+			return nil, fmt.Errorf("%s port of member %d: %w", port.name, cfg.SID, err)
 		}
 	}
 	return t, nil
