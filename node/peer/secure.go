@@ -142,7 +142,7 @@ func (t *Transport) shake(ctx context.Context, c net.Conn, address string) (net.
 func explainHandshake(address string, err error) error {
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-		return fmt.Errorf("the peer at %s does not answer in TLS; is sslQuorum or portUnification set there? %w", address, err)
+		return fmt.Errorf("the peer at %s does not answer in TLS; is sslQuorum or portUnification set there? (%w)", address, err)
 	}
 	return fmt.Errorf("the TLS handshake with %s failed: %w", address, err)
 }
