@@ -398,3 +398,34 @@ func FuzzCommands(f *testing.F) {
 		}
 	})
 }
+
+// FuzzWords: whatever stands on the client port in place of a length is a word with an
+// answer, or none, and what follows it changes nothing.
+func FuzzWords(f *testing.F) {
+	for _, word := range []string{"conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "srvr", "srst", "stat", "wchc", "wchp", "wchs", "mntr", "isro", "hash", "ruok"} {
+		f.Add(word, "")
+	}
+	f.Add("stmk", "\x00\x00\x00\x00\x00\x00\x00\x09")
+	f.Add("stmk", "\xff")
+	f.Add("nope", "\n")
+	r := start(f, f.TempDir())
+	f.Fuzz(func(t *testing.T, word, rest string) {
+		if len(word) != 4 || word[0] == 0 {
+			t.Skip() // a length
+		}
+		c, err := net.Dial("tcp", r.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+		_, _ = io.WriteString(c, word+rest)
+		answer, err := io.ReadAll(c)
+		if os.IsTimeout(err) {
+			t.Fatalf("%q, %q: the connection stays open", word, rest)
+		}
+		if word == "ruok" && rest == "" && string(answer) != "imok" {
+			t.Errorf("ruok is answered with %q, %v", answer, err)
+		}
+	})
+}

@@ -278,3 +278,42 @@ func TestTLSClientThatDoesNotRead(t *testing.T) {
 	deaf.Close()
 	eventually(t, "only one is left", func() bool { return s.NumConnections() == 1 })
 }
+
+// FuzzSecurePorts: whatever comes on a port that wants TLS, or on one that takes both,
+// ends with nothing left behind.
+func FuzzSecurePorts(f *testing.F) {
+	connect := framed(jute.Marshal(&jute.ConnectRequest{TimeoutMs: 1000, Passwd: make([]byte, 16)}))
+	for _, both := range []bool{false, true} {
+		f.Add([]byte("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03"), both)
+		f.Add([]byte{0x16}, both)
+		f.Add([]byte("\x16\x03\x03\xff\xff"), both)
+		f.Add([]byte("ruok"), both)
+		f.Add(connect, both)
+		f.Add(append([]byte{0x15, 3, 3, 0, 2, 2, 40}, connect...), both)
+	}
+	a := newAuthority(f)
+	s := start(f, Config{TLS: a.config(tls.VerifyClientCertIfGiven)})
+	f.Fuzz(func(t *testing.T, b []byte, both bool) {
+		wants := secure
+		if both {
+			wants = either
+		}
+		server, c := net.Pipe()
+		go func() { _, _ = io.Copy(io.Discard, c) }()
+		go func() {
+			_, _ = c.Write(b)
+			c.Close()
+		}()
+		s.admit("pipe")
+		done := make(chan struct{})
+		go func() { s.serve(server, "pipe", wants); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(patience):
+			t.Fatal("the connection does not end")
+		}
+		if n := s.Stats().Handshakes(); n != 0 {
+			t.Fatalf("%d handshakes are left", n)
+		}
+	})
+}
