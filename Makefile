@@ -29,6 +29,11 @@ test: ## all tests, what they need is installed first where it can be
 go-zookeeper: ## go-zookeeper's own tests, unchanged, against this server
 	$(GO) test ./node/clienttest -run GoZookeeper -go-zookeeper -v -timeout 15m
 
+.PHONY: mixed
+mixed: ## ensembles of this server and Apache ZooKeeper 3.8.0, and the migration to and fro
+	scripts/setup
+	$(GO) test ./node/mixedtest -full -v -timeout 30m
+
 .PHONY: race
 race: ## all tests under the race detector
 	$(GO) test -race -short ./...

@@ -168,6 +168,7 @@ func (d *disk) other(e replica.Effect) (seq uint64, err error) {
 		d.m.saveMembership(&e)
 		return e.Seq, nil
 	case zab.Truncate:
+		d.m.log.Info("truncating the log, since the leader does not have its end", "zxid", hex(e.Zxid))
 		if err := s.Truncate(e.Zxid); err != nil {
 			return 0, d.explain(err)
 		}

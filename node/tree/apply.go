@@ -106,12 +106,27 @@ func decodeMulti(txn *jute.LoggedTxn) ([]part, error) {
 		default:
 			return nil, fmt.Errorf("%w: part %d is of type %v", jute.ErrMalformed, i, sub.Type)
 		}
-		if err := jute.Unmarshal(sub.Data, body); err != nil {
+		if err := decodePart(sub, body); err != nil {
 			return nil, fmt.Errorf("part %d, of type %v: %w", i, sub.Type, err)
 		}
 		parts[i] = part{sub.Type, body}
 	}
 	return parts, nil
+}
+
+// errorTxnBytes is the length of an ErrorTxn.
+const errorTxnBytes = 4
+
+// decodePart decodes a part of a multi into body.
+//
+// Apache's server renames the parts of a failed multi that stand before the failure to
+// errors when it applies the multi, and leaves them their data. What it logs, or sends to a
+// learner from its memory, after that has such parts: errors without a code of their own.
+func decodePart(sub *jute.Txn, body jute.Record) error {
+	if sub.Type == jute.OpError && len(sub.Data) > errorTxnBytes {
+		return nil // body has CodeOK, which is what the client of such a part was answered
+	}
+	return jute.Unmarshal(sub.Data, body)
 }
 
 // bodyFits reports whether body is the record that transactions of kind op have.

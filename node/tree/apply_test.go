@@ -93,6 +93,32 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// TestRenamedParts applies a failed multi as Apache's server writes it once it has applied
+// it: the part before the failure is an error that still has the data of a setData.
+func TestRenamedParts(t *testing.T) {
+	tr := New()
+	mustApply(t, tr, createTxn(1, "/a", "old"))
+	set := jute.Marshal(&jute.SetDataTxn{Path: "/a", Data: []byte("never"), Version: 1})
+	multi := txn(2, jute.OpMulti, &jute.MultiTxn{Txns: []jute.Txn{
+		{Type: jute.OpError, Data: set},
+		{Type: jute.OpError, Data: jute.Marshal(&jute.ErrorTxn{Err: jute.CodeBadVersion})},
+	}})
+	if err := Validate(multi); err != nil {
+		t.Fatal(err)
+	}
+	r := tr.Apply(multi)
+	if r.Err != jute.CodeBadVersion || r.Multi[0].Err != jute.CodeOK || r.Multi[1].Err != jute.CodeBadVersion {
+		t.Errorf("the multi gives %+v", r)
+	}
+	if a, _ := tr.Lookup("/a"); a.Stat.Version != 0 || tr.LastZxid() != 2 {
+		t.Errorf("/a has version %d at zxid %d", a.Stat.Version, tr.LastZxid())
+	}
+	multi.Body.(*jute.MultiTxn).Txns[1].Data = []byte{1}
+	if err := Validate(multi); !errors.Is(err, jute.ErrMalformed) {
+		t.Errorf("an error of one byte: %v", err)
+	}
+}
+
 func TestDigestMismatch(t *testing.T) {
 	tr := New()
 	tx := createTxn(1, "/a", "")

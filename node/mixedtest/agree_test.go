@@ -1,0 +1,164 @@
+package mixedtest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"zoolab/internal/apache"
+	"zoolab/zk"
+)
+
+// dump is everything that a client can learn of a tree: a line for each znode, by its path.
+type dump map[string]string
+
+// agree expects the same tree of all members, once nothing changes any more, and that no
+// member has found a transaction's digest to differ from its tree's. It returns the tree.
+func (e *ensemble) agree() dump {
+	t := e.t
+	t.Helper()
+	e.awaitServing()
+	members := e.running()
+	clients := make([]*zk.Client, len(members))
+	for i, m := range members {
+		clients[i] = super(t, addresses(m))
+	}
+	var first dump
+	var difference string
+	for end := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
+		difference = ""
+		first = dumpTree(t, clients[0])
+		for i, c := range clients[1:] {
+			if d := firstDifference(first, dumpTree(t, c)); d != "" {
+				difference = fmt.Sprintf("%v and %v differ: %s", members[0], members[i+1], d)
+			}
+		}
+		if difference == "" || time.Now().After(end) {
+			break
+		}
+	}
+	if difference != "" {
+		t.Fatal(difference)
+	}
+	for i, m := range members {
+		bye(t, clients[i])
+		if got := monitor(t, m, "zk_digest_mismatches_count"); got != "0" {
+			t.Fatalf("%v counts %s digest mismatches", m, got)
+		}
+	}
+	return first
+}
+
+func dumpTree(t *testing.T, c *zk.Client) dump {
+	t.Helper()
+	if _, err := c.Sync(within(t), "/"); err != nil {
+		t.Fatal(err)
+	}
+	d := make(dump)
+	visit(t, c, "/", d)
+	return d
+}
+
+// visit leaves out /zookeeper/config, whose times are those of the member's start. A znode
+// that goes away meanwhile is left out too.
+func visit(t *testing.T, c *zk.Client, path string, d dump) {
+	t.Helper()
+	if path == "/zookeeper/config" {
+		return
+	}
+	ctx := within(t)
+	data, err := c.Get(ctx, path)
+	acl, aclErr := c.GetACL(ctx, path)
+	children, listErr := c.Children(ctx, path)
+	err = errors.Join(err, aclErr, listErr)
+	if errors.Is(err, zk.ErrNoNode) {
+		return
+	}
+	if err != nil {
+		t.Fatalf("read %s: %v", path, err)
+	}
+	slices.Sort(children.Children)
+	d[path] = fmt.Sprintf("%q %+v %v %q", data.Data, data.Stat, acl.ACL, children.Children)
+	for _, child := range children.Children {
+		visit(t, c, strings.TrimSuffix(path, "/")+"/"+child, d)
+	}
+}
+
+// firstDifference is empty for equal trees.
+func firstDifference(a, b dump) string {
+	for _, path := range slices.Sorted(maps.Keys(a)) {
+		if a[path] != b[path] {
+			return fmt.Sprintf("%s\n  %.500s\n  %.500s", path, a[path], b[path])
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(b)) {
+		if a[path] == "" {
+			return fmt.Sprintf("%s\n  nothing\n  %.500s", path, b[path])
+		}
+	}
+	return ""
+}
+
+// monitor gives one value of mntr.
+func monitor(t *testing.T, m *member, key string) string {
+	t.Helper()
+	answer, err := apache.Command(m.ClientAddr, "mntr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(answer) {
+		if value, ok := strings.CutPrefix(line, key+"\t"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	t.Fatalf("mntr of %v has no %s:\n%s", m, key, answer)
+	return ""
+}
+
+var (
+	// divergence is what a Java server logs when its state is not, or may not be, its
+	// leader's. Other lines of the level ERROR tell of connections that ended.
+	divergence = regexp.MustCompile(`Digests are not matching|but next pending txn|Committing zxid.*but|Severe unrecoverable error|Not able to truncate|Failed to (process|apply)| ERROR \S*\.(DataTree|ZKDatabase|FinalRequestProcessor|CommitProcessor|SyncRequestProcessor|FollowerZooKeeperServer) `)
+	// lostLeader is how threads of 3.8.0 end that want to write to a leader when the
+	// connection to it has just been lost (ZOOKEEPER-4409). The server goes into an election
+	// then, and starts new ones.
+	lostLeader = regexp.MustCompile(`"this\.(learner\.)?(sock|leaderOs)" is null|FollowerRequestProcessor:\d+\s+java\.lang\.NullPointerException`)
+	// gap is logged when proposals do not follow each other.
+	gap = regexp.MustCompile(`Got zxid 0x([0-9a-f]+) expected 0x([0-9a-f]+)`)
+)
+
+// checkJavaLog reads what a member's Java servers have logged for signs of divergence.
+func checkJavaLog(t *testing.T, m *member) {
+	t.Helper()
+	text, err := os.ReadFile(m.LogFile)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "time=") {
+			continue // this server's
+		}
+		if divergence.MatchString(line) {
+			at := strings.Index(string(text), line)
+			if what := text[at:min(at+1000, len(text))]; !lostLeader.Match(what) {
+				t.Errorf("%v logged: %s", m, what)
+			}
+		}
+		if found := gap.FindStringSubmatch(line); found != nil {
+			// Nothing is expected by who has just come, and the first of an epoch does not
+			// follow the last of the one before.
+			zxid, err := strconv.ParseUint(found[1], 16, 64)
+			if err != nil || found[2] != "1" && zxid&0xffffffff != 1 {
+				t.Errorf("%v logged: %s", m, line)
+			}
+		}
+	}
+}
