@@ -34,6 +34,8 @@ type Config struct {
 	ClientPort int
 	// Peers lists all members, this one included; empty for a standalone server.
 	Peers []Peer
+	// Observer makes the member one that does not vote, where StartEnsemble fills Peers in.
+	Observer bool
 	// HeapMB is the maximum of the Java heap; default 256.
 	HeapMB int
 	// TickTimeMs is tickTime; default 2000.

@@ -89,8 +89,8 @@ var commands = []command{
 		return answer{fields: all}
 	}},
 	{names: []string{"observer_connection_stat_reset", "orst"}, run: func(*View, *request) answer { return done() }},
-	{names: []string{"observers", "obsr"}, run: func(*View, *request) answer {
-		return done(field{"synced_observers", 0}, field{"observers", []any{}})
+	{names: []string{"observers", "obsr"}, run: func(v *View, _ *request) answer {
+		return done(field{"synced_observers", v.Replica.Status().SyncedObservers}, field{"observers", []any{}})
 	}},
 	{names: []string{"restore", "rest"}, post: true, guarded: true, run: (*View).restore},
 	{names: []string{"ruok"}, run: func(*View, *request) answer { return done() }},

@@ -57,7 +57,7 @@ func (v *View) gauges() []gauge {
 	put("connection_drop_probability", v.Clients.RefusalOdds())
 	put("watch_count", counts.Watches)
 	ofLeader("synced_non_voting_followers", 0)
-	ofLeader("synced_observers", 0)
+	ofLeader("synced_observers", status.SyncedObservers)
 	put("auth_failed_count", m.AuthFailures.Load())
 	put("min_latency", int64(least))
 	mostFiles, openFiles, filesKnown := descriptors()

@@ -60,8 +60,14 @@ func (v *View) leads() bool {
 	return v.Config.Distributed && v.Replica.Status().Role == zab.RoleLeaderEstablished
 }
 
-// follows reports whether the server follows a leader.
-func (v *View) follows() bool { return v.Replica.Status().Role == zab.RoleFollowerEstablished }
+// follows reports whether the server follows a leader, with a vote or as an observer.
+func (v *View) follows() bool {
+	role := v.Replica.Status().Role
+	return role == zab.RoleFollowerEstablished || role == zab.RoleObserverEstablished
+}
+
+// observes reports whether the server observes a leader.
+func (v *View) observes() bool { return v.Replica.Status().Role == zab.RoleObserverEstablished }
 
 // mode is the server's role as Apache names it.
 func (v *View) mode() string {
@@ -70,6 +76,8 @@ func (v *View) mode() string {
 		return "standalone"
 	case v.leads():
 		return "leader"
+	case v.observes():
+		return "observer"
 	case v.follows():
 		return "follower"
 	}
@@ -83,6 +91,8 @@ func (v *View) peerState() string {
 		return ""
 	case v.leads():
 		return "leading - broadcast"
+	case v.observes():
+		return "observing - broadcast"
 	case v.follows():
 		return "following - broadcast"
 	}

@@ -127,11 +127,12 @@ func TestStrangersAtThePeerPorts(t *testing.T) {
 		says     string
 	}{
 		{"an unknown follower", false, say(learnerInfo(jute.PacketFollowerInfo, 77, 0, 0x10000, 0)), "member 77"},
+		{"an unknown observer", false, say(learnerInfo(jute.PacketObserverInfo, 77, 0, 0x10000, 0)), "member 77"},
 		{"our own id", false, say(learnerInfo(jute.PacketFollowerInfo, leader.cfg.MyID, 0, 0x10000, 0)), "is no other"},
 		{"an old protocol", false, say(learnerInfo(jute.PacketFollowerInfo, 3, 0, 1, 0)), "speaks protocol"},
 		{"a newer configuration", false, say(learnerInfo(jute.PacketFollowerInfo, 3, 0, 0x10000, 99)), "configuration version"},
 		{"the last epoch of all", false, say(learnerInfo(jute.PacketFollowerInfo, 3, 1<<31-1, 0x10000, 0)), "accepted epoch"},
-		{"no id", false, say(jute.QuorumPacket{Type: jute.PacketFollowerInfo, Data: []byte{1}}), "without the member's id"},
+		{"no id", false, say(jute.QuorumPacket{Type: jute.PacketFollowerInfo, Data: []byte{1}}), "does not say its id"},
 		{"a packet before its time", false, say(good, jute.QuorumPacket{Type: jute.PacketRequest}), "before UPTODATE"},
 		{"an epoch without data", false, say(good, jute.QuorumPacket{Type: jute.PacketAckEpoch}), "ACKEPOCH"},
 		{"a leader's packet", false, say(good, jute.QuorumPacket{Type: jute.PacketProposal}), "no packet of a learner"},

@@ -95,12 +95,14 @@ func (m *Member) measureRole(e zab.RoleChanged) {
 	case zab.RoleFollowing, zab.RoleLeading:
 		r.foundAt = now
 		x.Election.Observe(m.replica.Status().ElectionTimeMs * int64(time.Millisecond/time.Microsecond))
-	case zab.RoleFollowerEstablished, zab.RoleLeaderEstablished:
+	case zab.RoleFollowerEstablished, zab.RoleLeaderEstablished, zab.RoleObserverEstablished:
 		if !r.lostAt.IsZero() {
 			x.Unavailable.Observe(now.Sub(r.lostAt).Microseconds())
 		}
 		if e.Role == zab.RoleFollowerEstablished {
 			x.FollowerSync.Observe(now.Sub(r.foundAt).Microseconds())
+		} else if e.Role == zab.RoleObserverEstablished {
+			x.ObserverSync.Observe(now.Sub(r.foundAt).Microseconds())
 		} else if !r.lostAt.IsZero() {
 			x.LeaderUnavailable.Observe(now.Sub(r.lostAt).Microseconds())
 		}

@@ -173,6 +173,8 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int) error {
 			FinalizeWaitMs:  finalizeWaitMs,
 			MaxSyncLogBytes: maxSyncLogBytes,
 			QuorumAddresses: quorumAddresses(&m.cfg.Membership), Reconfig: m.reconfig(),
+			MaxSnapSyncs: m.cfg.Ensemble.MaxConcurrentSnapSyncs,
+			MaxDiffSyncs: m.cfg.Ensemble.MaxConcurrentDiffSyncs,
 		},
 		MinSessionTimeoutMs: int32(m.cfg.MinSessionTimeoutMs),
 		MaxSessionTimeoutMs: int32(m.cfg.MaxSessionTimeoutMs),
@@ -188,8 +190,9 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int) error {
 			CheckIntervalMs: int64(m.cfg.Containers.CheckIntervalMs), MaxPerMinute: int64(m.cfg.Containers.MaxPerMinute),
 		},
 		ConfigText: m.configText(), ChangeMembership: m.changeMembership,
-		Security: security(m.cfg),
-		Rand:     rand.New(rand.NewChaCha8(seed)),
+		LeaderServesNobody: m.cfg.Distributed && !m.cfg.Ensemble.LeaderServes,
+		Security:           security(m.cfg),
+		Rand:               rand.New(rand.NewChaCha8(seed)),
 	}, boot, t, m.now())
 	return nil
 }

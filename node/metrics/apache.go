@@ -38,6 +38,7 @@ type Metrics struct {
 	StartupTxnsLoad     Summary // reading the log at the start
 	DiskQueue           Summary // transactions that wait for the disk when it takes the next batch
 	FollowerSync        Summary // from finding the leader to serving clients
+	ObserverSync        Summary // the same of an observer
 	InboxSize           Summary // inputs that the event loop takes at once
 	Fsync               Summary // one sync of the log
 	Snapshot            Summary // writing a snapshot
@@ -223,7 +224,7 @@ func (m *Metrics) summaries() []entry {
 		of("write_batch_time_in_commit_processor", plain, nil),
 		of("read_commit_proc_issued", plain, nil),
 		of("concurrent_request_processing_in_commit_processor", plain, nil),
-		of("observer_sync_time", plain, nil),
+		of("observer_sync_time", micros, &m.ObserverSync),
 		of("node_changed_watch_count", plain, &m.WatchesChanged),
 		of("sync_process_time", plain, nil),
 		of("startup_snap_load_time", micros, &m.StartupSnapshotLoad),

@@ -44,6 +44,10 @@ func (r *Replica) admitEarly() {
 }
 
 func (r *Replica) startSession(c *Conn, req *jute.ReadOnlyConnectRequest) {
+	if r.cfg.LeaderServesNobody && r.role == zab.RoleLeaderEstablished {
+		r.close(c, "this member leads, and leaderServes=no leaves clients to the others")
+		return
+	}
 	if last := r.Tree().LastZxid(); req.LastZxidSeen > last {
 		r.close(c, fmt.Sprintf("client has seen zxid 0x%x, our last is 0x%x: it must try another member", req.LastZxidSeen, last))
 		return

@@ -39,11 +39,14 @@ func (r *Replica) measure(what What, value int64) {
 	r.samples = append(r.samples, Sample{What: what, Value: value})
 }
 
+// learns reports whether this member follows or observes an established leader.
+func (r *Replica) learns() bool { return r.role.Established() && r.role != zab.RoleLeaderEstablished }
+
 // measureProposal measures a proposal that a follower logs. Payloads begin with the
 // transaction's header, whose time stands behind session, cxid and zxid.
 func (r *Replica) measureProposal(payload []byte) {
 	const timeAt = 8 + 4 + 8
-	if r.role == zab.RoleFollowerEstablished && len(payload) >= timeAt+8 {
+	if r.learns() && len(payload) >= timeAt+8 {
 		r.measure(ProposalReceived, r.now.WallMs-int64(binary.BigEndian.Uint64(payload[timeAt:])))
 	}
 }
@@ -58,7 +61,7 @@ func (r *Replica) measureApplied(txn *jute.LoggedTxn, result *tree.Result, propo
 	switch {
 	case proposedUs >= 0:
 		r.measure(Committed, r.now.MonoUs-proposedUs)
-	case r.role == zab.RoleFollowerEstablished:
+	case r.learns():
 		r.measure(CommitReceived, sinceMs)
 	}
 	r.measure(Applied, sinceMs)

@@ -33,6 +33,9 @@ type Config struct {
 	Audit bool
 	Prep  prep.Options
 
+	// LeaderServesNobody turns clients away while this member leads (leaderServes=no).
+	LeaderServesNobody bool
+
 	// ConfigText is what /zookeeper/config shows: the membership, whose version is
 	// Zab.ConfigVersion. It is nil on a lone server, where that znode is empty.
 	ConfigText []byte
@@ -61,6 +64,7 @@ type Status struct {
 	Leader          int64 // -1 while there is none
 	Epoch           int64
 	SyncedFollowers int // on a leader
+	SyncedObservers int // on a leader
 	Learners        int // on a leader
 	PendingSyncs    int // on a leader: learners being synchronized
 	Outstanding     int // on a leader: proposals not yet committed
@@ -361,6 +365,7 @@ func (r *Replica) publish() {
 		Leader:          r.core.Leader(),
 		Epoch:           r.core.Epoch(),
 		SyncedFollowers: r.core.SyncedFollowers(),
+		SyncedObservers: r.core.SyncedObservers(),
 		Learners:        r.core.Learners(),
 		PendingSyncs:    r.core.PendingSyncs(),
 		Outstanding:     r.core.Outstanding(),

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"zoolab/node/prep"
-	"zoolab/node/quorum"
 	"zoolab/node/replica"
 	"zoolab/node/storage"
 	"zoolab/node/tree"
@@ -99,21 +98,14 @@ func (m *member) restoreAndServe() error {
 }
 
 func (m *member) config() replica.Config {
-	voters := make([]int64, m.w.opts.Members)
-	for i := range voters {
-		voters[i] = int64(i + 1)
-	}
-	majority, err := quorum.NewMajority(voters, 0)
-	if err != nil {
-		panic(err)
-	}
 	return replica.Config{
-		Zab: zab.Config{
-			SID: m.sid, Verifier: majority, TickMs: tickMs,
+		Zab: m.w.shaped(zab.Config{
+			SID: m.sid, TickMs: tickMs,
 			InitLimitTicks: initLimitTicks, SyncLimitTicks: syncLimitTicks,
 			CommitLogCount: commitLogCount, FinalizeWaitMs: 200,
 			MaxSyncLogBytes: 4 << 10,
-		},
+			MaxSnapSyncs:    1, MaxDiffSyncs: 1, // so that observers are turned away
+		}),
 		MinSessionTimeoutMs: 2 * tickMs, MaxSessionTimeoutMs: 20 * tickMs,
 		SnapCount: snapCount, Prep: prep.Options{ExtendedTypes: true, MaxNeverUsedMs: neverUsedMs},
 		Containers: replica.ContainerConfig{CheckIntervalMs: sweepIntervalMs, MaxPerMinute: sweepPerMinute},

@@ -9,6 +9,16 @@ import (
 	"zoolab/zk/jute"
 )
 
+// allServe reports whether every member has an established role.
+func (t *truth) allServe() bool {
+	for _, m := range t.w.members {
+		if !m.up || !m.replica.Status().Role.Established() {
+			return false
+		}
+	}
+	return true
+}
+
 // everybodyServes is the demand for progress: the faults are long over.
 func (t *truth) everybodyServes() {
 	leaders := 0

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 
+	"zoolab/node/quorum"
 	"zoolab/node/replica"
 	"zoolab/node/zab"
 	"zoolab/zk/jute"
@@ -41,6 +42,7 @@ type truth struct {
 	proposed  map[int64]uint64
 	leaders   map[int64]int64
 	views     []*view // by sid - 1
+	holders   quorum.Set
 }
 
 // record names a transaction by what is in it.
@@ -160,6 +162,9 @@ func (t *truth) roleChanged(m *member, e zab.RoleChanged) {
 		t.w.violate("Leadership: %s leads epoch %d, and so does %s", name(m.sid), e.Epoch, name(other))
 	}
 	t.leaders[e.Epoch] = m.sid
+	if t.w.verifier.Weight(m.sid) == 0 {
+		t.w.violate("Leadership: %s leads epoch %d and has no vote", name(m.sid), e.Epoch)
+	}
 	if n := len(t.committed); n > 0 && !has(v.log, t.committed[n-1]) {
 		t.w.violate("LeaderLogCompleteness: %s leads epoch %d and lacks %x, which was committed", name(m.sid), e.Epoch, t.committed[n-1].zxid)
 	}
@@ -262,14 +267,15 @@ func (t *truth) checkDurability(why string) {
 	if n == 0 {
 		return
 	}
-	holders := 0
-	for _, v := range t.views {
+	holders := &t.holders
+	holders.Reset()
+	for i, v := range t.views {
 		if v.disk.has(t.committed[n-1]) {
-			holders++
+			holders.Add(int64(i + 1))
 		}
 	}
-	if holders <= len(t.views)/2 {
-		t.w.violate("CommittedLogDurability: %x is committed, and only %d of %d disks have it: %s",
-			t.committed[n-1].zxid, holders, len(t.views), why)
+	if !t.w.verifier.ContainsQuorum(*holders) {
+		t.w.violate("CommittedLogDurability: %x is committed, and only the disks of %v, which are no quorum, have it: %s",
+			t.committed[n-1].zxid, holders.Sids(), why)
 	}
 }

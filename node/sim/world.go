@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"zoolab/nemesis"
+	"zoolab/node/quorum"
 	"zoolab/workloads"
 )
 
@@ -17,6 +18,7 @@ type Options struct {
 	Members int           // 5 if 0
 	Faults  time.Duration // length of the fault phase; 12 s if 0
 	Clients int           // 4 if 0
+	Shape   Shape         // Plain if empty
 	Trace   io.Writer     // every event in words, nil for none
 }
 
@@ -67,14 +69,17 @@ type world struct {
 	events  eventHeap
 	hash    uint64
 	members []*member // by sid - 1
-	clients []*client
-	net     *network
-	truth   *truth
-	load    *load
-	setUp   bool // the workload's znodes are there
-	healed  bool // the faults are over
-	history []workloads.Op
-	result  Result
+	// verifier says what a quorum is, and observers who has no vote.
+	verifier  quorum.Verifier
+	observers map[int64]string
+	clients   []*client
+	net       *network
+	truth     *truth
+	load      *load
+	setUp     bool // the workload's znodes are there
+	healed    bool // the faults are over
+	history   []workloads.Op
+	result    Result
 }
 
 // Phases of a run after the faults, in virtual time.
@@ -100,11 +105,18 @@ func Run(opts Options) *Result {
 	if opts.Clients == 0 {
 		opts.Clients = 4
 	}
+	if opts.Shape == "" {
+		opts.Shape = Plain
+	}
 	w := &world{
 		opts:   opts,
 		random: rand.New(rand.NewPCG(opts.Seed, 0x5eed)),
 	}
 	w.result.Seed, w.result.Counts = opts.Seed, make(map[string]int)
+	var err error
+	if w.verifier, w.observers, err = opts.ensemble(); err != nil {
+		panic("sim: " + err.Error())
+	}
 	w.net = newNetwork(w)
 	w.truth = newTruth(w)
 	w.load = newLoad(opts.Seed, opts.Clients)
@@ -132,6 +144,10 @@ func (w *world) run() {
 	w.until(endUs)
 	w.healAll()
 	w.until(endUs + settleUs)
+	// An epoch may end, as any does after enough transactions: that takes an election.
+	for deadlineUs := w.nowUs + second; w.nowUs < deadlineUs && w.opts.Shape == Rollover && !w.truth.allServe(); {
+		w.until(w.nowUs + 5*millisecond)
+	}
 	if !w.failed() {
 		w.truth.everybodyServes()
 	}

@@ -54,7 +54,7 @@ func (c *Core) checkConfirmed() {
 		answered.Reset()
 		answered.Add(c.cfg.SID)
 		for _, l := range c.learners {
-			if l.stage == learnerServed && l.pongs >= f.first {
+			if l.stage == learnerServed && !l.observer && l.pongs >= f.first {
 				answered.Add(l.sid)
 			}
 		}

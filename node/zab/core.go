@@ -1,6 +1,7 @@
 package zab
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -67,7 +68,9 @@ const (
 // New makes a member that is about to look for a leader. It panics on a Config or a
 // Boot that no caller may give.
 func New(cfg Config, boot Boot) *Core {
-	invariant(cfg.Verifier != nil && (cfg.Reconfig != nil || slices.Contains(cfg.Verifier.Voters(), cfg.SID)), "member %d is not a voter", cfg.SID)
+	invariant(cfg.Verifier != nil, "nothing says what a quorum is")
+	_, named := cfg.QuorumAddresses[cfg.SID]
+	invariant(named || cfg.Reconfig != nil || slices.Contains(cfg.Verifier.Voters(), cfg.SID), "member %d is neither a voter nor an observer", cfg.SID)
 	invariant(cfg.TickMs > 0 && cfg.InitLimitTicks > 0 && cfg.SyncLimitTicks > 0, "tick and limits must be positive")
 	// Whoever has a transaction or the current epoch of an epoch has accepted it, also
 	// when a data directory of an old version has no file that says so.
@@ -81,7 +84,7 @@ func New(cfg Config, boot Boot) *Core {
 		log:           newHistory(boot, cfg.CommitLogCount),
 		deliverable:   boot.LastZxid,
 		nextConn:      1,
-		counterLimit:  maxCounter,
+		counterLimit:  cmp.Or(cfg.LastCounter, maxCounter),
 		election:      election{lost: nobody},
 		follow:        following{leader: nobody},
 	}
@@ -172,7 +175,7 @@ func (c *Core) tick() {
 	switch c.role {
 	case RoleLooking:
 		c.tickElection()
-	case RoleFollowing, RoleFollowerEstablished:
+	case RoleFollowing, RoleFollowerEstablished, RoleObserverEstablished:
 		c.tickFollower()
 	case RoleLeading, RoleLeaderEstablished:
 		c.tickLeader()
@@ -238,7 +241,7 @@ func (c *Core) durable() {
 		}
 		w := c.waits.Pop()
 		switch c.role {
-		case RoleFollowing, RoleFollowerEstablished:
+		case RoleFollowing, RoleFollowerEstablished, RoleObserverEstablished:
 			c.followerDurable(w)
 		case RoleLeading, RoleLeaderEstablished:
 			c.leaderDurable(w)
@@ -317,7 +320,7 @@ func (c *Core) Leader() int64 {
 // Epoch returns the epoch of an established role, else 0.
 func (c *Core) Epoch() int64 {
 	switch c.role {
-	case RoleFollowerEstablished:
+	case RoleFollowerEstablished, RoleObserverEstablished:
 		return c.follow.epoch
 	case RoleLeaderEstablished:
 		return c.lead.epoch

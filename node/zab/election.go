@@ -14,6 +14,8 @@ import (
 const (
 	firstResendMs = 200
 	mostResendMs  = 60_000
+	// An observer hears of an election only when it asks, at least by Apache's voters.
+	mostAskMs = 1000
 )
 
 // vote is a member's opinion as it was heard, or our own.
@@ -59,7 +61,9 @@ type election struct {
 	finalizing   bool // a quorum agrees with our vote
 	finalizeAtMs int64
 	decided      bool // waits only for the tree to be there
-	agreeing     quorum.Set
+	// retract says that the others were told a vote for somebody else than was decided on.
+	retract  bool
+	agreeing quorum.Set
 }
 
 // startElection begins a new round with a vote for ourselves. The role is RoleLooking already.
@@ -124,7 +128,10 @@ const notificationVersion = 2
 
 func (c *Core) peerState() jute.PeerState {
 	switch c.role {
-	case RoleFollowing, RoleFollowerEstablished:
+	case RoleFollowing, RoleFollowerEstablished, RoleObserverEstablished:
+		if c.follow.observing {
+			return jute.Observing
+		}
 		return jute.Following
 	case RoleLeading, RoleLeaderEstablished:
 		return jute.Leading
@@ -132,10 +139,14 @@ func (c *Core) peerState() jute.PeerState {
 	return jute.Looking
 }
 
-// better reports whether vote v beats w.
+// better reports whether vote v beats w. Who weighs nothing never wins. (In Apache such a
+// member goes on to vote for itself, and waits for the others to be done.)
 func (c *Core) better(v, w vote) bool {
 	if c.weight(v.leader) == 0 {
 		return false
+	}
+	if c.weight(w.leader) == 0 {
+		return true
 	}
 	if v.peerEpoch != w.peerEpoch {
 		return v.peerEpoch > w.peerEpoch
@@ -151,6 +162,10 @@ func (c *Core) notificationReceived(from int64, n *jute.Notification) {
 		return
 	}
 	c.hearMembership(n.Config)
+	if c.isObserver(c.cfg.SID) {
+		c.observeVote(from, n)
+		return
+	}
 	if !c.isVoter(from) {
 		// An observer wants to know the leader; its vote counts for nothing.
 		c.sendVote(from)
@@ -174,6 +189,30 @@ func (c *Core) notificationReceived(from int64, n *jute.Notification) {
 		if c.isVoter(v.leader) {
 			c.establishedVote(from, v)
 		}
+	}
+}
+
+// observeVote takes a voter's word of who leads. An observer has no part in elections: it
+// asks the voters again and again until a quorum of them names a leader. It answers
+// nobody, since voters answer observers whatever they say.
+func (c *Core) observeVote(from int64, n *jute.Notification) {
+	if c.role != RoleLooking || c.election.decided || !c.isVoter(from) || !c.isVoter(n.Leader) {
+		return
+	}
+	if n.State == jute.Following || n.State == jute.Leading {
+		c.establishedVote(from, vote{
+			leader: n.Leader, zxid: n.Zxid, round: n.ElectionEpoch, peerEpoch: n.PeerEpoch, state: n.State, version: n.Version,
+		})
+	}
+}
+
+// tellObservers tells the observers of the leader that was found, so that they need not ask.
+func (c *Core) tellObservers() {
+	if !c.isVoter(c.cfg.SID) {
+		return
+	}
+	for _, sid := range c.observers() {
+		c.sendVote(sid)
 	}
 }
 
@@ -250,12 +289,16 @@ func (c *Core) quorumAgrees(votes map[int64]vote, v vote) bool {
 // an older election: when a quorum follows that leader, so do we.
 func (c *Core) establishedVote(from int64, v vote) {
 	e := &c.election
-	if v.round == e.round {
+	if v.round == e.round && c.isVoter(c.cfg.SID) {
 		inRound := v
 		inRound.version = 0
 		e.received[from] = inRound
 		if c.quorumAgrees(e.received, v) && c.leads(e.received, v) {
 			c.decide(v)
+			return
+		}
+		c.checkVotes() // it may have taken a vote from the winner
+		if c.role != RoleLooking || e.decided {
 			return
 		}
 	}
@@ -279,6 +322,7 @@ func (c *Core) leads(votes map[int64]vote, v vote) bool {
 // decide ends the election.
 func (c *Core) decide(v vote) {
 	e := &c.election
+	e.retract = e.vote.leader != v.leader && c.isVoter(c.cfg.SID)
 	e.vote = vote{leader: v.leader, zxid: v.zxid, round: e.round, peerEpoch: v.peerEpoch}
 	e.decided = true
 	c.takeDecidedRole()
@@ -297,11 +341,19 @@ func (c *Core) takeDecidedRole() {
 	} else {
 		c.startFollowing(e.vote.leader)
 	}
+	c.tellObservers()
+	// A candidate that counts our last vote would wait for us until initLimit is over.
+	if e.retract && c.role != RoleLooking {
+		c.broadcastVote()
+	}
 }
 
 // established makes the vote that others are told show the epoch that was established
 // (ZOOKEEPER-1732): all members must tell the same.
-func (c *Core) established(epoch int64) { c.election.vote.peerEpoch = epoch }
+func (c *Core) established(epoch int64) {
+	c.election.vote.peerEpoch = epoch
+	c.tellObservers()
+}
 
 func (c *Core) tickElection() {
 	e := &c.election
@@ -314,6 +366,9 @@ func (c *Core) tickElection() {
 	}
 	if c.nowMs >= e.resendAtMs {
 		e.resendMs = min(2*e.resendMs, mostResendMs)
+		if !c.isVoter(c.cfg.SID) {
+			e.resendMs = min(e.resendMs, mostAskMs)
+		}
 		c.broadcastVote()
 	}
 }

@@ -7,12 +7,14 @@ import (
 	"zoolab/zk/jute"
 )
 
-// following is a member's state towards the leader it has found.
+// following is a follower's or an observer's state towards the leader it has found.
 type following struct {
 	leader int64
-	conn   ConnID // 0 between two attempts to connect
-	stage  followerStage
-	epoch  int64 // of the leader, from LEADERINFO on
+	// observing says that we come as an observer.
+	observing bool
+	conn      ConnID // 0 between two attempts to connect
+	stage     followerStage
+	epoch     int64 // of the leader, from LEADERINFO on
 
 	dials      int   // attempts so far
 	redialAtMs int64 // when the next one is due, while conn is 0
@@ -58,7 +60,7 @@ const protocolVersion = 0x10000
 
 func (c *Core) startFollowing(leader int64) {
 	c.closeLearners(fmt.Sprintf("member %d follows member %d", c.cfg.SID, leader))
-	c.follow = following{leader: leader, failures: c.follow.failures, deadlineMs: c.nowMs + c.initLimitMs()}
+	c.follow = following{leader: leader, observing: c.isObserver(c.cfg.SID), failures: c.follow.failures, deadlineMs: c.nowMs + c.initLimitMs()}
 	c.setRole(RoleFollowing, leader, 0, 0)
 	// A leader that could not be joined would be found again at once: don't spin. But the
 	// pause must stay well below the time for which the leader waits for a quorum.
@@ -81,8 +83,12 @@ func (c *Core) leaderConnected() {
 	f := &c.follow
 	f.stage = stageLeaderInfo
 	f.deadlineMs = c.nowMs + c.initLimitMs()
+	kind := jute.PacketFollowerInfo
+	if f.observing {
+		kind = jute.PacketObserverInfo
+	}
 	info := jute.LearnerInfo{ServerID: c.cfg.SID, ProtocolVersion: protocolVersion, ConfigVersion: c.members.committed.Version}
-	c.send(f.conn, jute.PacketFollowerInfo, makeZxid(c.acceptedEpoch, 0), jute.Marshal(&info))
+	c.send(f.conn, kind, makeZxid(c.acceptedEpoch, 0), jute.Marshal(&info))
 }
 
 func (c *Core) leaderDisconnected(reason string) {
@@ -133,6 +139,8 @@ func (c *Core) fromLeader(p jute.QuorumPacket) {
 		c.commitReceived(p.Zxid)
 	case jute.PacketCommitAndActivate:
 		c.activateReceived(p)
+	case jute.PacketInform, jute.PacketInformAndActivate:
+		c.informReceived(p)
 	case jute.PacketPing, jute.PacketSync, jute.PacketRevalidate:
 		// Before UPTODATE a leader pings, and Apache's learner does not answer.
 		if f.stage == stageServing {
@@ -195,7 +203,7 @@ func (c *Core) followerDurable(w diskWait) {
 		f.stage = stageUpToDate
 		f.deadlineMs = c.nowMs + c.initLimitMs()
 		c.send(f.conn, jute.PacketAck, w.zxid, nil)
-	default:
+	case !f.observing: // an observer's log counts for nothing
 		c.send(f.conn, jute.PacketAck, w.zxid, nil)
 	}
 }
@@ -316,6 +324,35 @@ func (c *Core) commitReceived(zxid int64) {
 	}
 }
 
+// designatedBytes is the size of what INFORMANDACTIVATE has before the transaction: who leads
+// from there on.
+const designatedBytes = 8
+
+// informReceived takes what an observer is told instead of PROPOSAL and COMMIT. It is
+// committed, so it is delivered at once. Leaders send it from the synchronization on, also
+// between NEWLEADER and UPTODATE.
+func (c *Core) informReceived(p jute.QuorumPacket) {
+	f := &c.follow
+	payload := p.Data
+	activates := p.Type == jute.PacketInformAndActivate
+	if activates && len(payload) >= designatedBytes {
+		payload = payload[designatedBytes:]
+	}
+	if !f.observing {
+		c.accuseLeader("%v 0x%x is for observers", p.Type, p.Zxid)
+		return
+	}
+	conn := f.conn
+	c.proposalReceived(Entry{Zxid: p.Zxid, Payload: payload})
+	switch {
+	case f.conn != conn: // it was no transaction that could be logged
+	case activates:
+		c.activateReceived(p)
+	default:
+		c.commitReceived(p.Zxid)
+	}
+}
+
 // newLeaderReceived makes log and then epoch durable; only then the acknowledgement
 // goes out (ZOOKEEPER-3911, 4643, 4646, 4785).
 func (c *Core) newLeaderReceived(zxid int64, text []byte) {
@@ -352,6 +389,10 @@ func (c *Core) upToDateReceived() {
 	c.committed = max(c.committed, c.deliverable)
 	c.established(f.epoch)
 	c.send(f.conn, jute.PacketAck, makeZxid(f.epoch, 0), nil)
-	c.setRole(RoleFollowerEstablished, f.leader, f.epoch, f.conn)
+	role := RoleFollowerEstablished
+	if f.observing {
+		role = RoleObserverEstablished
+	}
+	c.setRole(role, f.leader, f.epoch, f.conn)
 	c.toldMembership()
 }

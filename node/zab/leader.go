@@ -3,6 +3,7 @@ package zab
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"zoolab/node/quorum"
 	"zoolab/zk/jute"
@@ -50,7 +51,7 @@ func (c *Core) startLeading() {
 	c.lead.connected.Add(c.cfg.SID)
 	for _, l := range c.learners {
 		if l.stage == learnerWaits {
-			c.lead.connected.Add(l.sid)
+			c.countConnected(l)
 			c.lead.epoch = max(c.lead.epoch, l.acceptedEpoch+1)
 		}
 	}
@@ -71,8 +72,15 @@ func (c *Core) joinEpoch(l *learner) {
 		return
 	}
 	c.lead.epoch = max(c.lead.epoch, l.acceptedEpoch+1)
-	c.lead.connected.Add(l.sid)
+	c.countConnected(l)
 	c.checkEpoch()
+}
+
+// countConnected counts a voter that told us which epoch it has accepted.
+func (c *Core) countConnected(l *learner) {
+	if !l.observer {
+		c.lead.connected.Add(l.sid)
+	}
 }
 
 // checkEpoch settles the epoch once a quorum has told which ones are used.
@@ -140,6 +148,9 @@ func (c *Core) ackEpochReceived(l *learner, p jute.QuorumPacket) {
 	if currentEpoch == -1 {
 		return // accepted for an earlier leader: it is synchronized, but doesn't count
 	}
+	if l.observer || c.weight(l.sid) == 0 {
+		return // if it is ahead then of what nobody whose vote counts had: it is cut
+	}
 	if currentEpoch > c.lead.ownEpoch || currentEpoch == c.lead.ownEpoch && p.Zxid > c.lead.ownZxid {
 		c.lookAgain(fmt.Sprintf("member %d is ahead: its history is of epoch %d to 0x%x, ours of epoch %d to 0x%x",
 			l.sid, currentEpoch, p.Zxid, c.lead.ownEpoch, c.lead.ownZxid), nobody)
@@ -160,7 +171,7 @@ func (c *Core) checkAccepted() {
 	c.lead.ownAcked = c.lead.lastProposed
 	c.establishMembership()
 	c.saveCurrentEpoch(c.lead.epoch)
-	for _, l := range c.learners {
+	for _, l := range slices.Clone(c.learners) { // some may be turned away
 		if l.stage == learnerAckedEpoch {
 			c.synchronize(l)
 		}
@@ -206,9 +217,10 @@ func (c *Core) ackReceived(l *learner, zxid int64) {
 		l.acked = max(l.acked, l.syncedTo)
 		l.deadlineMs = c.nowMs + c.initLimitMs()
 		c.timeProposal(l)
-		if c.lead.phase == phaseBroadcast {
+		switch {
+		case c.lead.phase == phaseBroadcast:
 			c.serve(l)
-		} else {
+		case !l.observer:
 			c.lead.newLeader.Add(l.sid)
 			c.checkNewLeader()
 		}
@@ -226,19 +238,19 @@ func (c *Core) ackReceived(l *learner, zxid int64) {
 // timeProposal starts the clock for the learner's next acknowledgement, if it owes one
 // and none is timed already.
 func (c *Core) timeProposal(l *learner) {
-	if l.timedZxid == 0 && l.stage >= learnerSynced && l.acked < c.lead.lastProposed && counterOf(c.lead.lastProposed) > 0 {
+	if l.timedZxid == 0 && !l.observer && l.stage >= learnerSynced && l.acked < c.lead.lastProposed && counterOf(c.lead.lastProposed) > 0 {
 		l.timedZxid, l.timedUntilMs = c.lead.lastProposed, c.nowMs+c.syncLimitMs()
 	}
 }
 
-// serve lets a synchronized learner serve clients. Commits were withheld from it so far,
-// because Apache's learners before 3.9.3 can't take them (ZOOKEEPER-4394).
+// serve lets a synchronized learner serve clients. Commits were withheld from a follower so
+// far, because Apache's before 3.9.3 can't take them (ZOOKEEPER-4394).
 func (c *Core) serve(l *learner) {
 	l.stage = learnerServed
 	l.pongs = c.lead.confirm.pings
 	c.send(l.conn, jute.PacketUpToDate, -1, nil)
 	// All of them are of this epoch, so they are consecutive.
-	for zxid := max(l.syncedTo, makeZxid(c.lead.epoch, 0)) + 1; zxid <= c.committed; zxid++ {
+	for zxid := max(l.syncedTo, makeZxid(c.lead.epoch, 0)) + 1; zxid <= c.committed && !l.observer; zxid++ {
 		if zxid == c.members.committed.Version {
 			c.send(l.conn, jute.PacketCommitAndActivate, zxid, binary.BigEndian.AppendUint64(nil, uint64(c.cfg.SID)))
 			continue
@@ -274,7 +286,7 @@ func (c *Core) propose(e Entry) {
 	c.lead.lastProposed = e.Zxid
 	c.append(e)
 	for _, l := range c.learners {
-		if l.stage >= learnerSyncs {
+		if l.stage >= learnerSyncs && !l.observer {
 			c.send(l.conn, jute.PacketProposal, e.Zxid, e.Payload)
 			c.timeProposal(l)
 		}
@@ -293,7 +305,7 @@ func (c *Core) tryCommit() {
 		if !c.commits(rest[0].Zxid, acks) {
 			return
 		}
-		c.commit(rest[0].Zxid, acks)
+		c.commit(rest[0], acks)
 	}
 	if c.role == RoleLeaderEstablished && counterOf(c.lead.lastProposed) >= c.counterLimit {
 		// ZOOKEEPER-1277: the counter must not run over into the epoch.
@@ -309,14 +321,15 @@ func (c *Core) ackedBy(zxid int64) quorum.Set {
 		acks.Add(c.cfg.SID)
 	}
 	for _, l := range c.learners {
-		if l.stage >= learnerSynced && l.acked >= zxid {
+		if l.stage >= learnerSynced && !l.observer && l.acked >= zxid {
 			acks.Add(l.sid)
 		}
 	}
 	return *acks
 }
 
-func (c *Core) commit(zxid int64, acks quorum.Set) {
+func (c *Core) commit(e Entry, acks quorum.Set) {
+	zxid := e.Zxid
 	previous := max(c.committed, makeZxid(c.lead.epoch, 0))
 	if zxid != previous+1 {
 		violated("0x%x is committed behind 0x%x", zxid, previous)
@@ -326,11 +339,14 @@ func (c *Core) commit(zxid int64, acks quorum.Set) {
 	}
 	c.committed = zxid
 	if next := c.members.next; next != nil && next.Version == zxid {
-		c.commitMembership(next)
+		c.commitMembership(next, e.Payload)
 		return
 	}
 	for _, l := range c.learners {
-		if l.stage == learnerServed {
+		switch {
+		case l.observer && l.stage >= learnerSyncs:
+			c.send(l.conn, jute.PacketInform, zxid, e.Payload)
+		case !l.observer && l.stage == learnerServed:
 			c.send(l.conn, jute.PacketCommit, zxid, nil)
 		}
 	}
@@ -356,7 +372,7 @@ func (c *Core) checkQuorum(why string) {
 	following.Reset()
 	following.Add(c.cfg.SID)
 	for _, l := range c.learners {
-		if l.stage >= learnerSynced {
+		if l.stage >= learnerSynced && !l.observer {
 			following.Add(l.sid)
 		}
 	}

@@ -10,6 +10,9 @@ import (
 type learner struct {
 	conn ConnID
 	sid  int64 // nobody before FOLLOWERINFO
+	// observer says that it came with OBSERVERINFO: it is told what is committed, with
+	// INFORM, and counts for nothing, whatever our configuration says of its sid.
+	observer bool
 	// stage is how far it has come. What stands below is meaningful from the stage named.
 	stage learnerStage
 	// acceptedEpoch is what it told in FOLLOWERINFO (learnerWaits).
@@ -22,6 +25,8 @@ type learner struct {
 	acked int64
 	// syncedTo is up to where it was told what is committed, before UPTODATE (learnerSyncs).
 	syncedTo int64
+	// syncing is DIFF, TRUNC or SNAP from the synchronization on (learnerSyncs).
+	syncing jute.PacketType
 	// pongs is the number of the ping that it answered last (learnerServed).
 	pongs uint64
 
@@ -65,7 +70,7 @@ func (c *Core) learner(conn ConnID) *learner {
 // sender may know the outcome earlier than we do.
 func (c *Core) learnerConnected(conn ConnID) {
 	switch {
-	case c.role == RoleFollowing || c.role == RoleFollowerEstablished:
+	case c.role == RoleFollowing || c.role == RoleFollowerEstablished || c.role == RoleObserverEstablished:
 		c.emit(Close{Conn: conn, Reason: fmt.Sprintf("member %d is not the leader, it follows member %d", c.cfg.SID, c.follow.leader)})
 	case len(c.learners) >= maxLearners:
 		c.emit(Close{Conn: conn, Reason: "too many connections to the quorum port"})
@@ -90,20 +95,18 @@ func (c *Core) fromLearner(l *learner, p jute.QuorumPacket) {
 		if p.Type == jute.PacketPing {
 			c.pongReceived(l)
 		}
-	case jute.PacketFollowerInfo:
-		c.followerInfoReceived(l, p)
+	case jute.PacketFollowerInfo, jute.PacketObserverInfo:
+		c.learnerInfoReceived(l, p)
 	case jute.PacketAckEpoch:
 		c.ackEpochReceived(l, p)
-	case jute.PacketObserverInfo:
-		c.accuseLearner(l, "observers are not supported")
 	default:
 		c.accuseLearner(l, fmt.Sprintf("%v is no packet of a learner", p.Type))
 	}
 }
 
-func (c *Core) followerInfoReceived(l *learner, p jute.QuorumPacket) {
+func (c *Core) learnerInfoReceived(l *learner, p jute.QuorumPacket) {
 	if l.stage != learnerOpened {
-		c.accuseLearner(l, "FOLLOWERINFO out of order")
+		c.accuseLearner(l, fmt.Sprintf("%v out of order", p.Type))
 		return
 	}
 	info, problem := c.parseLearnerInfo(p.Data)
@@ -125,13 +128,14 @@ func (c *Core) followerInfoReceived(l *learner, p jute.QuorumPacket) {
 		return // that cost us the leadership, and closed the new connection too
 	}
 	l.sid, l.acceptedEpoch, l.stage = info.ServerID, epochOf(p.Zxid), learnerWaits
+	l.observer = p.Type == jute.PacketObserverInfo
 	l.deadlineMs = c.nowMs + c.initLimitMs()
 	if c.role == RoleLeading || c.role == RoleLeaderEstablished {
 		c.joinEpoch(l)
 	}
 }
 
-// parseLearnerInfo reads what a follower says of itself, in the form of any version.
+// parseLearnerInfo reads what a learner says of itself, in the form of any version.
 func (c *Core) parseLearnerInfo(data []byte) (info jute.LearnerInfo, problem string) {
 	d := jute.NewDecoder(data)
 	info.ServerID = d.Int64()
@@ -143,9 +147,9 @@ func (c *Core) parseLearnerInfo(data []byte) (info jute.LearnerInfo, problem str
 	}
 	switch {
 	case d.Err() != nil:
-		problem = "FOLLOWERINFO without the member's id"
-	case info.ServerID == c.cfg.SID || !c.isVoter(info.ServerID) && c.cfg.Reconfig == nil:
-		problem = fmt.Sprintf("member %d is no other voter of our configuration", info.ServerID)
+		problem = "a learner that does not say its id"
+	case info.ServerID == c.cfg.SID || !c.isVoter(info.ServerID) && !c.isObserver(info.ServerID) && c.cfg.Reconfig == nil:
+		problem = fmt.Sprintf("member %d is no other member of our configuration", info.ServerID)
 	case info.ProtocolVersion < protocolVersion:
 		problem = fmt.Sprintf("member %d speaks protocol 0x%x, older than ZooKeeper 3.4", info.ServerID, info.ProtocolVersion)
 	case info.ConfigVersion > c.members.committed.Version:
@@ -219,25 +223,28 @@ func (c *Core) tickLearners() {
 
 // Learners returns how many members are connected to this leader.
 func (c *Core) Learners() int {
-	n := 0
-	for _, l := range c.learners {
-		if l.stage > learnerOpened {
-			n++
-		}
-	}
-	return n
+	return c.countLearners(func(l *learner) bool { return l.stage > learnerOpened })
 }
 
 // SyncedFollowers returns how many followers a leader serves.
-func (c *Core) SyncedFollowers() int { return c.countLearners(learnerServed, learnerServed) }
+func (c *Core) SyncedFollowers() int {
+	return c.countLearners(func(l *learner) bool { return l.stage == learnerServed && !l.observer })
+}
 
-// PendingSyncs returns how many followers a leader is synchronizing.
-func (c *Core) PendingSyncs() int { return c.countLearners(learnerInformed, learnerSynced) }
+// SyncedObservers returns how many observers a leader serves.
+func (c *Core) SyncedObservers() int {
+	return c.countLearners(func(l *learner) bool { return l.stage == learnerServed && l.observer })
+}
 
-func (c *Core) countLearners(from, to learnerStage) int {
+// PendingSyncs returns how many learners a leader is synchronizing.
+func (c *Core) PendingSyncs() int {
+	return c.countLearners(func(l *learner) bool { return l.stage >= learnerInformed && l.stage <= learnerSynced })
+}
+
+func (c *Core) countLearners(which func(*learner) bool) int {
 	n := 0
 	for _, l := range c.learners {
-		if l.stage >= from && l.stage <= to {
+		if which(l) {
 			n++
 		}
 	}

@@ -80,6 +80,24 @@ func (c *Core) isVoter(sid int64) bool {
 	return found
 }
 
+// isObserver reports whether sid is a member without a vote.
+func (c *Core) isObserver(sid int64) bool {
+	_, named := c.members.committed.Quorum[sid]
+	return named && !c.isVoter(sid)
+}
+
+// observers lists the members without a vote, in rising order.
+func (c *Core) observers() []int64 {
+	var sids []int64
+	for sid := range c.members.committed.Quorum {
+		if !c.isVoter(sid) {
+			sids = append(sids, sid)
+		}
+	}
+	slices.Sort(sids)
+	return sids
+}
+
 // weight is that of sid's vote, 0 for somebody who can't be elected.
 func (c *Core) weight(sid int64) int64 {
 	w := c.members.committed.Verifier.Weight(sid)
@@ -233,13 +251,16 @@ func (c *Core) tellsMembership() []byte {
 
 // commitMembership activates a reconfiguration that this leader just committed, and tells
 // everybody who leads from here on.
-func (c *Core) commitMembership(m *Membership) {
+func (c *Core) commitMembership(m *Membership, payload []byte) {
 	before := c.members.committed.Quorum
 	designated := c.designate(m)
 	c.activate(m)
 	data := binary.BigEndian.AppendUint64(nil, uint64(designated))
 	for _, l := range c.learners {
-		if l.stage == learnerServed {
+		switch {
+		case l.observer && l.stage >= learnerSyncs:
+			c.send(l.conn, jute.PacketInformAndActivate, m.Version, slices.Concat(data, payload))
+		case !l.observer && l.stage == learnerServed:
 			c.send(l.conn, jute.PacketCommitAndActivate, m.Version, data)
 		}
 	}
@@ -259,7 +280,7 @@ func (c *Core) designate(m *Membership) int64 {
 	}
 	best, acked := c.cfg.SID, int64(-1)
 	for _, l := range c.learners {
-		if l.stage == learnerServed && m.Verifier.Weight(l.sid) > 0 && l.acked > acked {
+		if l.stage == learnerServed && !l.observer && m.Verifier.Weight(l.sid) > 0 && l.acked > acked {
 			best, acked = l.sid, l.acked
 		}
 	}
@@ -314,6 +335,8 @@ func (c *Core) checkLeaderStays(before map[int64]string) {
 	m, leader := &c.members.committed, c.follow.leader
 	if !m.votes(leader) || m.Quorum[leader] != before[leader] && before[leader] != "" {
 		c.leaveLeader("configuration %x does not have it there", m.Version)
+	} else if c.follow.observing != c.isObserver(c.cfg.SID) {
+		c.leaveLeader("configuration %x gives us another role, in which to come again", m.Version)
 	}
 }
 
@@ -338,7 +361,7 @@ func (c *Core) QuorumSynced(m *Membership) bool {
 	var synced quorum.Set
 	synced.Add(c.cfg.SID)
 	for _, l := range c.learners {
-		if l.stage == learnerServed {
+		if l.stage == learnerServed && !l.observer {
 			synced.Add(l.sid)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"testing"
+
+	"zoolab/node/quorum"
 )
 
 var (
@@ -52,7 +54,7 @@ func TestSameSeedSameTrace(t *testing.T) {
 func runSeed(t *testing.T, seed uint64, trace func(string, ...any)) *world {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 0))
-	w := newWorld([]int{3, 5, 5, 1, 4}[rng.IntN(5)], 1+rng.IntN(6))
+	w := newWorldOf(drawVerifier(rng), max(0, rng.IntN(5)-2), 1+rng.IntN(6))
 	w.trace = trace
 	defer func() {
 		if p := recover(); p != nil {
@@ -97,6 +99,30 @@ func runSeed(t *testing.T, seed uint64, trace func(string, ...any)) *world {
 		t.Fatalf("seed %d: %d roles changed although nothing was wrong any more\n%v", seed, w.roleChanges, w)
 	}
 	return w
+}
+
+// drawVerifier draws who votes, and what a quorum is.
+func drawVerifier(rng *rand.Rand) quorum.Verifier {
+	switch rng.IntN(4) {
+	case 0:
+		return hierarchy([]quorum.Group{{ID: 1, Sids: []int64{1, 2, 3}}, {ID: 2, Sids: []int64{4, 5}}, {ID: 3, Sids: []int64{6}}},
+			map[int64]int64{1: 1, 2: 2, 3: 1, 4: 1, 5: 1, 6: int64(rng.IntN(2))})
+	case 1:
+		return hierarchy([]quorum.Group{{ID: 1, Sids: []int64{1, 2, 3, 4, 5}}}, map[int64]int64{1: 1, 2: 3, 3: 1, 4: 0, 5: 0})
+	}
+	return majorityOf([]int{3, 5, 5, 1, 4}[rng.IntN(5)])
+}
+
+func hierarchy(groups []quorum.Group, weights map[int64]int64) quorum.Verifier {
+	var voters []int64
+	for _, group := range groups {
+		voters = append(voters, group.Sids...)
+	}
+	verifier, err := quorum.NewHierarchical(voters, groups, weights, 0)
+	if err != nil {
+		panic(err)
+	}
+	return verifier
 }
 
 // load lets members be asked for something.

@@ -1,8 +1,27 @@
 package zab
 
 import (
+	"fmt"
+
 	"zoolab/zk/jute"
 )
+
+// mayStart turns an observer away while as many learners as are allowed are sent the same
+// kind of history. It tries again.
+func (c *Core) mayStart(l *learner, op jute.PacketType) bool {
+	isSnap := op == jute.PacketSnap
+	most := c.cfg.MaxDiffSyncs
+	if isSnap {
+		most = c.cfg.MaxSnapSyncs
+	}
+	running := c.countLearners(func(o *learner) bool { return o.stage == learnerSyncs && (o.syncing == jute.PacketSnap) == isSnap })
+	if l.observer && most > 0 && running >= most {
+		c.dropLearner(l, fmt.Sprintf("%d learners are being synchronized with %v already, as many as are allowed", running, op), true)
+		return false
+	}
+	l.syncing = op
+	return true
+}
 
 // synchronize brings our history to a learner that accepted our epoch. What is in it is
 // decided by where the learner's log ends (see DESIGN.md, "DIFF, TRUNC or SNAP").
@@ -11,6 +30,9 @@ func (c *Core) synchronize(l *learner) {
 	last := c.log.lastDelivered
 	switch from, op := c.syncPoint(l.lastZxid); op {
 	case jute.PacketDiff, jute.PacketTrunc:
+		if !c.mayStart(l, op) {
+			return
+		}
 		rest, _ := c.log.deliveredAfter(from)
 		if op == jute.PacketDiff {
 			c.send(l.conn, op, last, nil)
@@ -88,6 +110,9 @@ func (c *Core) sendFromDisk(l *learner, entries []Entry) bool {
 	if !ok && end != c.log.lastDelivered {
 		return false
 	}
+	if !c.mayStart(l, jute.PacketDiff) {
+		return true
+	}
 	c.send(l.conn, jute.PacketDiff, c.log.lastDelivered, nil)
 	c.sendCommitted(l, entries)
 	c.sendCommitted(l, rest)
@@ -96,6 +121,9 @@ func (c *Core) sendFromDisk(l *learner, entries []Entry) bool {
 }
 
 func (c *Core) sendSnapshot(l *learner) {
+	if !c.mayStart(l, jute.PacketSnap) {
+		return
+	}
 	c.send(l.conn, jute.PacketSnap, c.log.lastDelivered, nil)
 	c.emit(SendSnapshot{Conn: l.conn})
 	c.finishSync(l)
@@ -108,14 +136,17 @@ func (c *Core) sendCommitted(l *learner, entries []Entry) {
 	}
 }
 
-// finishSync ends the history with NEWLEADER. From here on the learner gets every
+// finishSync ends the history with NEWLEADER. From here on a follower gets every
 // proposal; those under way come behind NEWLEADER, so that its acknowledgement need
-// not wait for them.
+// not wait for them. An observer gets what is committed.
 func (c *Core) finishSync(l *learner) {
 	l.stage = learnerSyncs
 	l.syncedTo = c.log.lastDelivered
 	l.deadlineMs = c.nowMs + c.initLimitMs()
 	c.send(l.conn, jute.PacketNewLeader, makeZxid(c.lead.epoch, 0), c.tellsMembership())
+	if l.observer {
+		return
+	}
 	for _, e := range c.log.undelivered() {
 		c.send(l.conn, jute.PacketProposal, e.Zxid, e.Payload)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	"zoolab/node/quorum"
 	"zoolab/zk/jute"
 )
 
@@ -32,6 +33,8 @@ func TestTranscripts(t *testing.T) {
 // ensembleStory is a world that obeys these commands:
 //
 //	ensemble members=3 keep=100 [last=5]   keep: transactions in memory; last: counter at which an epoch ends
+//	    [observers=1]                      members behind those that vote
+//	    [groups=1:2:3,4:5 weights=1:1:0:1:1] groups of voters and the weights of all, by sid
 //	disk 1 log=1.1-3 accepted=1 current=1  what a member that is down has on its disk
 //	start 1 2 3, crash 1 [synced=0]        synced: queued disk effects that still arrive
 //	stall 1, unstall 1                     the disk of a member does nothing
@@ -56,7 +59,7 @@ func (s *ensembleStory) play(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "ensemble":
-		s.ensemble(intArg(d, "members", 3), intArg(d, "keep", 100), int64(intArg(d, "last", maxCounter)))
+		s.ensemble(d)
 	case "disk":
 		n := s.w.node(sids[0])
 		n.log, n.accepted, n.current = logArg(d), int64(intArg(d, "accepted", 0)), int64(intArg(d, "current", 0))
@@ -98,9 +101,13 @@ func (s *ensembleStory) play(t *testing.T, d *datadriven.TestData) string {
 	return s.out.String()
 }
 
-func (s *ensembleStory) ensemble(members, keep int, last int64) {
-	s.w = newWorld(members, keep)
-	s.w.counterLimit = last
+func (s *ensembleStory) ensemble(d *datadriven.TestData) {
+	verifier := majorityOf(intArg(d, "members", 3))
+	if groups := stringArg(d, "groups"); groups != "" {
+		verifier = hierarchyArg(groups, stringArg(d, "weights"))
+	}
+	s.w = newWorldOf(verifier, intArg(d, "observers", 0), intArg(d, "keep", 100))
+	s.w.counterLimit = int64(intArg(d, "last", maxCounter))
 	s.stalled = make(map[*node]bool)
 	s.w.trace = func(format string, args ...any) {
 		line := fmt.Sprintf(format, args...)
@@ -112,6 +119,31 @@ func (s *ensembleStory) ensemble(members, keep int, last int64) {
 		}
 		fmt.Fprintf(&s.out, "%5d ms  %s\n", s.w.nowMs, line)
 	}
+}
+
+// hierarchyArg reads groups=1:2:3,4:5 and weights=1:1:0:1:1.
+func hierarchyArg(groups, weights string) quorum.Verifier {
+	var parsed []quorum.Group
+	for i, group := range strings.Split(groups, ",") {
+		parsed = append(parsed, quorum.Group{ID: int64(i + 1), Sids: numbers(group)})
+	}
+	bySID := make(map[int64]int64)
+	for i, weight := range numbers(weights) {
+		bySID[int64(i+1)] = weight
+	}
+	return hierarchy(parsed, bySID)
+}
+
+func numbers(text string) []int64 {
+	var all []int64
+	for _, part := range strings.Split(text, ":") {
+		n, err := strconv.ParseInt(part, 10, 64)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, n)
+	}
+	return all
 }
 
 // turn lets one thing happen, or time pass. It reports whether time passed.
@@ -206,6 +238,7 @@ func logArg(d *datadriven.TestData) []Entry {
 // memberStory is one member of three that obeys these commands, each of which gives it an input:
 //
 //	member sid=1 [voters=3] [log=..] [keep=100] [accepted=..] [current=..] [last=..]
+//	    [observers=0] [snaps=0] [diffs=0]  how many observers there are; learners that may be sent a snapshot, or a difference, at a time
 //	vote 2 state=LOOKING leader=3 zxid=1.3 round=1 epoch=1 [version=2]
 //	open 2, opened 1, closed 1             a learner's connection; our dial succeeded; a connection ended
 //	packet 2 type=PROPOSAL zxid=1.1 [int=5] [learner=3] [config=0]
@@ -276,7 +309,9 @@ func (s *memberStory) play(t *testing.T, d *datadriven.TestData) (out string) {
 }
 
 func (s *memberStory) member(d *datadriven.TestData) {
-	config := newWorld(intArg(d, "voters", 3), intArg(d, "keep", 100)).configs(int64(intArg(d, "sid", 1)))
+	w := newWorldOf(majorityOf(intArg(d, "voters", 3)), intArg(d, "observers", 0), intArg(d, "keep", 100))
+	config := w.configs(int64(intArg(d, "sid", 1)))
+	config.MaxSnapSyncs, config.MaxDiffSyncs = intArg(d, "snaps", 0), intArg(d, "diffs", 0)
 	s.quiet = stringArg(d, "votes") == "false"
 	boot := Boot{AcceptedEpoch: int64(intArg(d, "accepted", 0)), CurrentEpoch: int64(intArg(d, "current", 0))}
 	if log := logArg(d); len(log) > 0 {

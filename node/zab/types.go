@@ -23,7 +23,9 @@ type Config struct {
 	// NEWLEADER ("server.1=host:2888:3888:participant;0.0.0.0:2181\n...version=0").
 	ElectionConfig []byte
 	ConfigVersion  int64
-	// QuorumAddresses are the quorum ports of the members, by sid.
+	// QuorumAddresses are the quorum ports of the members, by sid. Who is here and does not
+	// vote is an observer: it learns from every leader and is never one. A voter may be
+	// missing where the membership is fixed.
 	QuorumAddresses map[int64]string
 	// Reconfig makes all of this the first of several memberships; nil for a fixed one.
 	Reconfig *Reconfig
@@ -31,6 +33,14 @@ type Config struct {
 	CommitLogCount  int   // committed transactions kept in memory for DIFF
 	FinalizeWaitMs  int64 // how long a winning vote waits for a better one (ZooKeeper: 200)
 	MaxSyncLogBytes int64 // a learner further behind than this many log bytes gets a snapshot
+
+	// How many learners may be sent a snapshot, or a difference, at a time before an
+	// observer is turned away; no bound at 0. Voters are needed and never turned away.
+	MaxSnapSyncs, MaxDiffSyncs int
+
+	// LastCounter is the counter at which an epoch ends, the protocol's if 0. It is less in
+	// tests of what happens beyond.
+	LastCounter int64
 
 	// Check reports why an entry that a leader sent is no transaction that could be logged
 	// and applied; nil takes everything. It is called once for each, in the order of the log.
@@ -225,7 +235,7 @@ type (
 		Role   Role
 		Leader int64  // sid of the leader, -1 while there is none
 		Epoch  int64  // epoch of an established role, else 0
-		Conn   ConnID // a follower's connection to its leader, else 0
+		Conn   ConnID // a learner's connection to its leader, else 0
 	}
 
 	// LearnerEstablished tells a leader that a learner is synchronized and may send requests.
@@ -288,11 +298,12 @@ const (
 	RoleLeading                         // elected, not yet followed by a quorum
 	RoleFollowerEstablished             // UPTODATE received
 	RoleLeaderEstablished               // a quorum acknowledged NEWLEADER
+	RoleObserverEstablished             // an observer received UPTODATE
 )
 
 // String returns the role for logs.
 func (r Role) String() string {
-	return [...]string{"looking", "following", "leading", "follower established", "leader established"}[r]
+	return [...]string{"looking", "following", "leading", "follower established", "leader established", "observer established"}[r]
 }
 
 // Established reports whether the role serves clients.

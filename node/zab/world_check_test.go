@@ -30,6 +30,9 @@ func (w *world) leaderEstablished(n *node, epoch int64) {
 		panic(fmt.Sprintf("epoch %d has two leaders: %d, established before, and %d", epoch, other, n.sid))
 	}
 	w.leaderOf[epoch] = n.sid
+	if w.verifier.Weight(n.sid) == 0 {
+		panic(fmt.Sprintf("member %d leads epoch %d and weighs nothing", n.sid, epoch))
+	}
 	// A leader that slept while others took its place may learn late that it had been
 	// established. It has to have what was committed before its epoch.
 	before := 0
@@ -97,6 +100,8 @@ func (n *node) checkSend(p jute.QuorumPacket) {
 		panic(fmt.Sprintf("member %d acknowledges NEWLEADER of epoch %d, but its durable current epoch is %d", n.sid, epochOf(p.Zxid), n.current))
 	case p.Type == jute.PacketAck && counterOf(p.Zxid) > 0 && (len(n.log) == 0 || n.log[len(n.log)-1].Zxid < p.Zxid):
 		panic(fmt.Sprintf("member %d acknowledges 0x%x, which is not in its durable log", n.sid, p.Zxid))
+	case p.Type == jute.PacketAck && counterOf(p.Zxid) > 0 && n.core.isObserver(n.sid):
+		panic(fmt.Sprintf("observer %d acknowledges 0x%x", n.sid, p.Zxid))
 	case p.Type == jute.PacketNewLeader:
 		var promised quorum.Set
 		for _, m := range w.nodes {

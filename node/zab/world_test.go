@@ -85,24 +85,40 @@ type packet struct {
 }
 
 func newWorld(n int, commitLogCount int) *world {
-	w := &world{
-		blocked: make(map[[2]int64]bool),
-		mail:    make(map[[2]int64]jute.Notification), voted: make(map[[2]int64]jute.Notification),
-		leaderOf: make(map[int64]int64), asked: make(map[uint64]question),
-	}
+	return newWorldOf(majorityOf(n), 0, commitLogCount)
+}
+
+func majorityOf(n int) quorum.Verifier {
 	var voters []int64
-	for sid := int64(1); sid <= int64(n); sid++ {
-		voters = append(voters, sid)
-		w.nodes = append(w.nodes, &node{w: w, sid: sid})
+	for sid := range n {
+		voters = append(voters, int64(sid+1))
 	}
 	majority, err := quorum.NewMajority(voters, 0)
 	if err != nil {
 		panic(err)
 	}
-	w.verifier = majority
+	return majority
+}
+
+// newWorldOf makes the voters of a verifier, whose sids begin at 1, and observers behind them.
+func newWorldOf(verifier quorum.Verifier, observers, commitLogCount int) *world {
+	w := &world{
+		blocked: make(map[[2]int64]bool),
+		mail:    make(map[[2]int64]jute.Notification), voted: make(map[[2]int64]jute.Notification),
+		leaderOf: make(map[int64]int64), asked: make(map[uint64]question),
+	}
+	voters := len(verifier.Voters())
+	observing := make(map[int64]string)
+	for sid := int64(1); sid <= int64(voters+observers); sid++ {
+		w.nodes = append(w.nodes, &node{w: w, sid: sid})
+		if sid > int64(voters) {
+			observing[sid] = fmt.Sprint("observer ", sid)
+		}
+	}
+	w.verifier = verifier
 	w.configs = func(sid int64) Config {
 		return Config{
-			SID: sid, Verifier: majority, TickMs: 100, InitLimitTicks: 10, SyncLimitTicks: 5,
+			SID: sid, Verifier: verifier, QuorumAddresses: observing, TickMs: 100, InitLimitTicks: 10, SyncLimitTicks: 5,
 			ElectionConfig: []byte("version=0"), CommitLogCount: commitLogCount, FinalizeWaitMs: 200, MaxSyncLogBytes: 200,
 		}
 	}
@@ -435,7 +451,7 @@ func (w *world) whole() bool {
 			return false
 		}
 	}
-	return l.core.Outstanding() == 0 && l.core.SyncedFollowers() == len(w.nodes)-1
+	return l.core.Outstanding() == 0 && l.core.SyncedFollowers()+l.core.SyncedObservers() == len(w.nodes)-1
 }
 
 // String describes the state for people.

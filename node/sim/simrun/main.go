@@ -25,18 +25,32 @@ func run() int {
 	one := flag.Uint64("seed", 0, "run only this seed and tell its story")
 	members := flag.Int("members", 5, "members of the ensemble")
 	faults := flag.Duration("faults", 12*time.Second, "length of the fault phase, in virtual time")
+	shape := flag.String("shape", "", "plain, observers, weights, groups or rollover; all in turn if empty")
 	stop := flag.Bool("until-failure", false, "stop at the first seed that fails")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "simrun takes no argument %q; see -help\n", flag.Arg(0))
 		return 254
 	}
-	options := sim.Options{Members: *members, Faults: *faults}
+	if *shape != "" && !slices.Contains(sim.Shapes, sim.Shape(*shape)) {
+		fmt.Fprintf(os.Stderr, "no ensemble has the shape %q; there are %q\n", *shape, sim.Shapes)
+		return 254
+	}
+	options := sim.Options{Members: *members, Faults: *faults, Shape: sim.Shape(*shape)}
 	if *one > 0 {
 		options.Seed, options.Trace = *one, os.Stdout
+		options.Shape = shapeOf(options)
 		return tell(sim.Run(options))
 	}
 	return runAll(options, *first, *seeds, *stop)
+}
+
+// shapeOf returns the shape in which a seed is run.
+func shapeOf(o sim.Options) sim.Shape {
+	if o.Shape == "" {
+		return sim.Shapes[o.Seed%uint64(len(sim.Shapes))]
+	}
+	return o.Shape
 }
 
 // tell prints what a single run showed.
@@ -73,8 +87,8 @@ func (t *total) add(r *sim.Result, o sim.Options) {
 	}
 	if r.Failed() {
 		t.failed++
-		fmt.Printf("seed %d failed: %s\n    go run ./node/sim/simrun -seed %d -members %d -faults %v\n",
-			r.Seed, r.Violations[0], r.Seed, o.Members, o.Faults)
+		fmt.Printf("seed %d failed: %s\n    go run ./node/sim/simrun -seed %d -shape %s -members %d -faults %v\n",
+			r.Seed, r.Violations[0], r.Seed, o.Shape, o.Members, o.Faults)
 	}
 	if t.done%t.everyReport == 0 {
 		fmt.Printf("%d seeds, %d failed, %v\n", t.done, t.failed, time.Since(t.began).Round(time.Second))
@@ -94,6 +108,7 @@ func runAll(options sim.Options, first, seeds uint64, untilFailure bool) int {
 			for n := next.Add(1); n <= seeds && !stop.Load(); n = next.Add(1) {
 				o := options
 				o.Seed = first + n - 1
+				o.Shape = shapeOf(o)
 				r := sim.Run(o)
 				t.add(r, o)
 				if r.Failed() && untilFailure {
