@@ -55,11 +55,16 @@ type running struct {
 // start runs a member on the file system.
 func start(t testing.TB, cfg *config.Config, fs vfs.FS) *running {
 	t.Helper()
+	return startWith(t, cfg, seams{fs: fs})
+}
+
+func startWith(t testing.TB, cfg *config.Config, seams seams) *running {
+	t.Helper()
 	r := &running{t: t, log: new(logBuffer), ended: make(chan struct{})}
 	var err error
 	// A port that was free a moment ago may have become that of somebody's short connection.
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		r.Member, err = open(cfg, slog.New(slog.NewTextHandler(r.log, nil)), fs)
+		r.Member, err = open(cfg, slog.New(slog.NewTextHandler(r.log, nil)), seams)
 		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(end) {
 			break
 		}

@@ -78,9 +78,17 @@ type Member struct {
 }
 
 // Open locks and restores the data and binds the ports. Nothing is served before Run.
-func Open(cfg *config.Config, log *slog.Logger) (*Member, error) { return open(cfg, log, vfs.OS{}) }
+func Open(cfg *config.Config, log *slog.Logger) (*Member, error) {
+	return open(cfg, log, seams{fs: vfs.OS{}})
+}
 
-func open(cfg *config.Config, log *slog.Logger, fs vfs.FS) (_ *Member, err error) {
+// seams are what tests replace.
+type seams struct {
+	fs          vfs.FS
+	lastCounter int64 // zab.Config's LastCounter
+}
+
+func open(cfg *config.Config, log *slog.Logger, seams seams) (_ *Member, err error) {
 	m := &Member{
 		cfg: cfg, log: log, started: time.Now(), failed: make(chan struct{}),
 		metrics: metrics.New(runtime.GOMAXPROCS(0)),
@@ -104,7 +112,7 @@ func open(cfg *config.Config, log *slog.Logger, fs vfs.FS) (_ *Member, err error
 			m.unlock()
 		}
 	}()
-	if m.storage, err = m.openStorage(fs); err != nil {
+	if m.storage, err = m.openStorage(seams.fs); err != nil {
 		return nil, wrongDirectory(cfg, err)
 	}
 	defer func() {
@@ -117,7 +125,7 @@ func open(cfg *config.Config, log *slog.Logger, fs vfs.FS) (_ *Member, err error
 	if err != nil {
 		return nil, err
 	}
-	if err := m.newReplica(boot, t, replayed); err != nil {
+	if err := m.newReplica(boot, t, replayed, seams.lastCounter); err != nil {
 		return nil, err
 	}
 	m.disk.init(m)
@@ -148,7 +156,7 @@ func (m *Member) openStorage(fs vfs.FS) (*storage.Storage, error) {
 	})
 }
 
-func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int) error {
+func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int, lastCounter int64) error {
 	var seed [32]byte
 	now := time.Now()
 	seed[0], seed[1] = byte(m.cfg.MyID), byte(m.cfg.MyID>>8)
@@ -175,6 +183,7 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int) error {
 			QuorumAddresses: quorumAddresses(&m.cfg.Membership), Reconfig: m.reconfig(),
 			MaxSnapSyncs: m.cfg.Ensemble.MaxConcurrentSnapSyncs,
 			MaxDiffSyncs: m.cfg.Ensemble.MaxConcurrentDiffSyncs,
+			LastCounter:  lastCounter,
 		},
 		MinSessionTimeoutMs: int32(m.cfg.MinSessionTimeoutMs),
 		MaxSessionTimeoutMs: int32(m.cfg.MaxSessionTimeoutMs),

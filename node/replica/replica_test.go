@@ -280,3 +280,20 @@ func TestLiveSessionsAreSorted(t *testing.T) {
 		t.Errorf("%d sessions are alive, %v", n, d.Err())
 	}
 }
+
+// TestLeaderServes: with leaderServes=no a leader leaves clients to the others, also those
+// that came while there was none.
+func TestLeaderServes(t *testing.T) {
+	w := newWorld(t, 3, func(c *Config) { c.LeaderServesNobody = true })
+	atLeader, atFollower := w.client("a", w.member(3)), w.client("b", w.member(1))
+	atLeader.connect(20_000, nil, 0)
+	atFollower.connect(20_000, nil, 0)
+	w.run()
+	if !strings.Contains(w.out.String(), "a: closed: this member leads") || !strings.Contains(w.out.String(), "b: session") {
+		t.Errorf("a at the leader and b at a follower saw:\n%s", w.out.String())
+	}
+	w.out.Reset()
+	if out := atFollower.do("create /a"); !strings.Contains(out, "ok") {
+		t.Errorf("a write through a follower: %s", out)
+	}
+}
