@@ -22,18 +22,28 @@ const (
 )
 
 // session is one session, bound to one member, as the workloads and the lab
-// want it. It is safe for concurrent use.
+// want it. It is safe for concurrent use, but for Move, End and Abandon, which
+// nothing else may run beside.
 type session struct {
+	addr   string // members that the session may use, with commas
 	client *zk.Client
 }
 
 func openSession(ctx context.Context, addr string) (*session, error) {
-	client, err := zk.Connect(ctx, addr, zk.WithSessionTimeout(sessionTimeout), zk.WithReadTimeout(readTimeout))
+	client, err := zk.Connect(ctx, addr, clientOptions()...)
 	if err != nil {
 		return nil, err
 	}
-	return &session{client: client}, nil
+	return &session{addr: addr, client: client}, nil
 }
+
+func clientOptions() []zk.Option {
+	return []zk.Option{zk.WithSessionTimeout(sessionTimeout), zk.WithReadTimeout(readTimeout)}
+}
+
+// Server is the address of the member that the session is connected to, empty
+// without one.
+func (s *session) Server() string { return s.client.Server() }
 
 // ID is the session's id.
 func (s *session) ID() int64 { return s.client.Session().ID }
@@ -75,6 +85,58 @@ func (s *session) Create(ctx context.Context, path string, data []byte) (workloa
 	reply, err := s.client.Create(ctx, path, data, zk.Persistent)
 	return statOf(&reply.Stat), reply.Zxid, classify(err)
 }
+
+// CreateMode implements workloads.Service, as do the methods below.
+func (s *session) CreateMode(ctx context.Context, path string, data []byte, mode workloads.Mode) (string, workloads.Stat, int64, error) {
+	kind := zk.PersistentSequential
+	if mode == workloads.Ephemeral {
+		kind = zk.Ephemeral
+	}
+	reply, err := s.client.Create(ctx, path, data, kind)
+	return reply.Path, statOf(&reply.Stat), reply.Zxid, classify(err)
+}
+
+// Delete removes a znode.
+func (s *session) Delete(ctx context.Context, path string, version int32) (int64, error) {
+	reply, err := s.client.Delete(ctx, path, version)
+	return reply.Zxid, classify(err)
+}
+
+// Children lists the names of a znode's children.
+func (s *session) Children(ctx context.Context, path string) ([]string, int64, error) {
+	reply, err := s.client.Children(ctx, path)
+	return reply.Children, reply.Zxid, classify(err)
+}
+
+// Multi carries out a transaction.
+func (s *session) Multi(ctx context.Context, parts []workloads.Part) (int64, error) {
+	ops := make([]zk.Op, 0, len(parts))
+	for _, part := range parts {
+		if part.Data == nil {
+			ops = append(ops, zk.CheckOp(part.Path, part.Version))
+		} else {
+			ops = append(ops, zk.SetOp(part.Path, part.Data, part.Version))
+		}
+	}
+	reply, err := s.client.Multi(ctx, ops...)
+	return reply.Zxid, classify(err)
+}
+
+// Move gives up the connection and takes the session elsewhere.
+func (s *session) Move() error {
+	client, err := zk.New(s.addr, append(clientOptions(), zk.WithSession(s.client.Detach()))...)
+	if err != nil {
+		return fmt.Errorf("%w: %w", workloads.ErrNotDone, err)
+	}
+	s.client = client
+	return nil
+}
+
+// End closes the session on the server.
+func (s *session) End(ctx context.Context) error { return s.client.Close(ctx) }
+
+// Abandon leaves the session to its timeout.
+func (s *session) Abandon() { s.client.Detach() }
 
 // node reads one znode with the names of its children.
 func (s *session) node(ctx context.Context, path string) (workloads.TreeNode, []string, error) {

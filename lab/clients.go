@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,8 @@ const (
 type clientSession interface {
 	workloads.Client
 	ID() int64
-	Expired() bool // it has ended; a new one must be opened
+	Server() string // address of the member it is connected to, empty without one
+	Expired() bool  // it has ended; a new one must be opened
 	Close()
 }
 
@@ -112,7 +114,7 @@ type crew struct {
 
 type worker struct {
 	clients *clients
-	member  cluster.Member
+	member  cluster.Member // its name is empty for a client that uses all members
 	process int
 	session clientSession // nil while there is none
 }
@@ -120,9 +122,36 @@ type worker struct {
 func (c *clients) crew() *crew {
 	crew := &crew{clients: c}
 	for i := range c.count {
-		crew.workers = append(crew.workers, &worker{clients: c, member: c.members[i%len(c.members)], process: i})
+		member := c.members[i%len(c.members)]
+		if c.workload.Roams && i%2 == 1 {
+			member = anyOf(c.members)
+		}
+		crew.workers = append(crew.workers, &worker{clients: c, member: member, process: i})
 	}
 	return crew
+}
+
+// anyOf stands for whichever member a session is connected to.
+func anyOf(members []cluster.Member) cluster.Member {
+	addrs := make([]string, 0, len(members))
+	for _, member := range members {
+		addrs = append(addrs, member.Client)
+	}
+	return cluster.Member{Client: strings.Join(addrs, ",")}
+}
+
+// memberName says which member the next request goes to, empty if that is open.
+func (w *worker) memberName() string {
+	if w.member.Name != "" {
+		return w.member.Name
+	}
+	server := w.session.Server()
+	for _, member := range w.clients.members {
+		if member.Client == server {
+			return member.Name
+		}
+	}
+	return ""
 }
 
 // run lets all workers carry out what next hands out. When ctx ends, what is in
@@ -195,7 +224,7 @@ func (w *worker) ready(ctx context.Context) bool {
 // operation that is cut short would be of unknown outcome for no reason.
 func (w *worker) perform(ctx context.Context, op workloads.Op) {
 	c := w.clients
-	op.Type, op.Process, op.Node, op.Session = workloads.Invoke, w.process, w.member.Name, w.session.ID()
+	op.Type, op.Process, op.Node, op.Session = workloads.Invoke, w.process, w.memberName(), w.session.ID()
 	op = c.recorder.Record(op)
 	doing, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationTimeout)
 	start := time.Now()

@@ -78,9 +78,10 @@ func (s *memorySession) change(change func(e *memoryEnsemble) error) (int64, err
 	return e.zxid, err
 }
 
-func (s *memorySession) ID() int64     { return s.id }
-func (s *memorySession) Expired() bool { return s.expired }
-func (s *memorySession) Close()        { s.closed = true }
+func (s *memorySession) ID() int64      { return s.id }
+func (s *memorySession) Server() string { return "" }
+func (s *memorySession) Expired() bool  { return s.expired }
+func (s *memorySession) Close()         { s.closed = true }
 
 func (s *memorySession) Sync(context.Context, string) (int64, error) {
 	return s.change(func(*memoryEnsemble) error { return nil })

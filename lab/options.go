@@ -61,7 +61,7 @@ const (
 func newFlagSet(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet("lab", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // errors are printed once, by main, with what to do
-	flags.StringVar(&o.Workload, "workload", o.Workload, "what clients do: "+strings.Join(workloads.Names(), ", "))
+	flags.StringVar(&o.Workload, "workload", o.Workload, "what clients do: all, or some of "+strings.Join(workloads.Names(), ",")+" with commas, side by side")
 	flags.StringVar(&o.Nemesis, "nemesis", o.Nemesis, "what breaks: none, or some of "+strings.Join(nemesis.Kinds(), ",")+" with commas")
 	flags.DurationVar(&o.TimeLimit, "time-limit", o.TimeLimit, "how long clients and faults act, such as 30s or 10m")
 	flags.StringVar(&o.Concurrency, "concurrency", o.Concurrency, "clients, each with a session of its own: 10, or 2n for two a node")
@@ -196,7 +196,7 @@ func (o *options) clients() (int, error) {
 
 // name is the run's place in the store.
 func (o *options) name() string {
-	return o.Workload + "-" + strings.ReplaceAll(strings.ReplaceAll(o.Nemesis, " ", ""), ",", "-")
+	return strings.ReplaceAll(strings.ReplaceAll(o.Workload+"-"+o.Nemesis, " ", ""), ",", "-")
 }
 
 // drawSeed fills in a seed where none was given, so that the run can be named
@@ -216,7 +216,7 @@ func (o *options) command() string {
 		}
 	}
 	defaults := defaultOptions()
-	add("-workload", o.Workload, "")
+	add("-workload", strings.ReplaceAll(o.Workload, " ", ""), "")
 	add("-nemesis", strings.ReplaceAll(o.Nemesis, " ", ""), "")
 	add("-time-limit", o.TimeLimit.String(), "")
 	add("-concurrency", o.Concurrency, "")

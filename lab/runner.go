@@ -320,6 +320,14 @@ func (r *runner) recovery(ctx context.Context, crew *crew) {
 	}
 	end()
 	c := crew.clients
+	if settle := time.Duration(c.workload.SettleMs) * time.Millisecond; settle > 0 {
+		r.progress.begin("waiting for what is to expire", settle, nil)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(settle):
+		}
+	}
 	r.progress.begin(finalPhase, finalTimeout, func() string { return fmt.Sprintf("ok %d", c.ok.Load()) })
 	defer r.phase(finalPhase)()
 	reading, cancel := context.WithTimeout(ctx, finalTimeout)

@@ -138,6 +138,11 @@ func readRegister(ctx context.Context, client Client, path string, op Op) Op {
 		op.Type, op.Error = Outcome(false, err), "sync: "+err.Error()
 		return op
 	}
+	return getRegister(ctx, client, path, op)
+}
+
+// getRegister reads what the member has, which may be behind the leader's.
+func getRegister(ctx context.Context, client Client, path string, op Op) Op {
 	data, stat, zxid, err := client.Get(ctx, path)
 	op.Zxid = zxid
 	if errors.Is(err, ErrNoNode) {

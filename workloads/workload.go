@@ -18,6 +18,14 @@ type Workload struct {
 	// is worth anything.
 	Kinds []string
 
+	// Roams lets the sessions of every second client move between all members;
+	// otherwise each stays with one.
+	Roams bool
+
+	// SettleMs is how long the healed ensemble is left alone before the final
+	// operations.
+	SettleMs int
+
 	// NewGenerator starts the stream of operations of one run.
 	NewGenerator func(Options) Generator
 
@@ -70,14 +78,24 @@ type Bounds struct {
 var DefaultBounds = Bounds{KeyTimeMs: 10_000, MemoryBytes: 512 << 20, MaxFailures: 5}
 
 var table = map[string]Workload{
+	"append":   appendWorkload,
+	"bank":     bankWorkload,
 	"register": registerWorkload,
+	"session":  sessionWorkload,
 }
 
-// Lookup finds a workload by its name.
+// Lookup finds a workload by its name. Several names with commas, or "all", give
+// one that has them side by side.
 func Lookup(name string) (Workload, error) {
+	if name == "all" {
+		return combine(name, Names())
+	}
+	if strings.Contains(name, ",") {
+		return combine(name, strings.Split(name, ","))
+	}
 	workload, ok := table[name]
 	if !ok {
-		return Workload{}, fmt.Errorf("no workload %q; there are: %s", name, strings.Join(Names(), ", "))
+		return Workload{}, fmt.Errorf("no workload %q; there are: %s; all, or several with commas, run side by side", name, strings.Join(Names(), ", "))
 	}
 	return workload, nil
 }

@@ -1,0 +1,74 @@
+package workloads
+
+import (
+	"context"
+	"fmt"
+)
+
+// Service is a Client with the operations beyond single registers. The rules of
+// Client hold for each of them.
+type Service interface {
+	Client
+
+	// CreateMode makes a znode of a kind and returns its path, which a
+	// sequential znode learns only here.
+	CreateMode(ctx context.Context, path string, data []byte, mode Mode) (created string, stat Stat, zxid int64, err error)
+	Delete(ctx context.Context, path string, version int32) (zxid int64, err error)
+	// Children lists names, not paths, in no order.
+	Children(ctx context.Context, path string) (names []string, zxid int64, err error)
+	// Multi carries out all parts in one transaction, or none.
+	Multi(ctx context.Context, parts []Part) (zxid int64, err error)
+
+	// Move takes the session to whichever member of those it may use answers
+	// first. It returns at once; calls wait for the new connection.
+	Move() error
+	// End closes the session and waits for the answer.
+	End(ctx context.Context) error
+	// Abandon leaves the session to its timeout, without a word.
+	Abandon()
+}
+
+// Mode is the kind of znode that CreateMode makes.
+type Mode uint8
+
+// The modes.
+const (
+	Sequential Mode = iota + 1
+	Ephemeral
+)
+
+// Part is one part of a Multi: a set of a znode at a version, or only the check
+// that it is at the version.
+type Part struct {
+	Path    string
+	Data    []byte // nil: check only
+	Version int32
+}
+
+// withService is the Do of a workload that needs more than a Client.
+func withService(do func(context.Context, Service, Op) Op) func(context.Context, Client, Op) Op {
+	return func(ctx context.Context, client Client, op Op) Op {
+		service, ok := client.(Service)
+		if !ok {
+			return refuse(op, fmt.Sprintf("%T can't do more than registers", client))
+		}
+		op.Version = -1
+		return do(ctx, service, op)
+	}
+}
+
+// refuse completes an operation that was never asked for.
+func refuse(op Op, why string) Op {
+	op.Type, op.Version, op.Error = Fail, -1, why
+	return op
+}
+
+// complete ends op by the error of its last call. Changes says whether that call
+// can have changed something.
+func complete(op Op, changes bool, zxid int64, what string, err error) Op {
+	op.Type, op.Zxid = Outcome(changes, err), zxid
+	if err != nil {
+		op.Error = what + ": " + err.Error()
+	}
+	return op
+}
