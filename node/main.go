@@ -6,6 +6,8 @@ package main
 import (
 	"fmt"
 	"os"
+
+	"zoolab/node/tools"
 )
 
 const usage = `node is a ZooKeeper server.
@@ -17,6 +19,13 @@ const usage = `node is a ZooKeeper server.
   node status [-q] [ADDRESS | zoo.cfg]
                               ask a server for its role (127.0.0.1:2181 without an address);
                               exit code 0 when it serves
+  node snapshot dump | summary | compare
+                              look into snapshots; see node snapshot -h
+  node txnlog FILE            print, repair or shorten a transaction log; see node txnlog -h
+  node purge DATALOGDIR [SNAPDIR] -n COUNT
+                              remove old snapshots and logs
+  node init [--configfile FILE] [--myid N] [--force]
+                              make the data directories of a new member
   node cli [-server host:port[,host:port...][/chroot]] [OPTION...] [COMMAND ARGUMENT...]
                               run one command, or a shell without one, as zkCli.sh does;
                               node cli -help lists options and commands
@@ -29,14 +38,25 @@ func main() { os.Exit(run(os.Args[1:])) }
 // arguments or configuration.
 var commands = map[string]func(args []string) int{
 	"cli":              runCLI,
+	"init":             tool(tools.Init),
 	"print-cmd":        controlCommand("print-cmd"),
+	"purge":            tool(tools.Purge),
 	"restart":          controlCommand("restart"),
 	"serve":            serve,
+	"snapshot":         tool(tools.Snapshot),
 	"start":            controlCommand("start"),
 	"start-foreground": controlCommand("start-foreground"),
 	"status":           status,
 	"stop":             controlCommand("stop"),
+	"txnlog":           tool(tools.TxnLog),
 	"version":          version,
+}
+
+// tool gives a command of package tools its streams.
+func tool(command func([]string, tools.Streams) int) func(args []string) int {
+	return func(args []string) int {
+		return command(args, tools.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	}
 }
 
 func run(args []string) int {

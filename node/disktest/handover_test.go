@@ -241,12 +241,14 @@ func TestHandover(t *testing.T) {
 	if err := last.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	java := p.start(turn{true, nil})
+	end := p.start(turn{true, nil})
 	compare(t, "the end", ours, p.dumpTree())
-	noMismatch(t, java, turn{true, nil})
+	noMismatch(t, end, turn{true, nil})
 	if len(p.files("snapshot.*.gz")) == 0 || len(p.files("snapshot.*.snappy")) == 0 || len(p.files("log.*")) < len(turns) {
-		t.Errorf("the directory has %v and %v", p.files("snapshot.*"), p.files("log.*"))
+		t.Fatalf("the directory has %v and %v", p.files("snapshot.*"), p.files("log.*"))
 	}
+	p.kill(end)
+	compareTools(t, p)
 }
 
 // withoutLoad leaves out what is written while a server is killed.

@@ -13,10 +13,10 @@ import (
 // kernel lets go of it however the process ends.
 const lockName = "zoolab.lock"
 
-// lockDirs keeps every other server out of the directories. Without it, a server that
+// LockDirs keeps every other server out of the directories. Without it, a server that
 // somebody starts by mistake beside a running one would take the end of the log that is
 // being written for a torn one, and cut it off.
-func lockDirs(dirs ...string) (unlock func(), err error) {
+func LockDirs(dirs ...string) (unlock func(), err error) {
 	var files []*os.File
 	unlock = func() {
 		for _, f := range files {

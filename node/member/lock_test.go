@@ -9,17 +9,17 @@ import (
 
 func TestOneServerForADirectory(t *testing.T) {
 	dir, logs := t.TempDir(), t.TempDir()
-	unlock, err := lockDirs(dir, logs)
+	unlock, err := LockDirs(dir, logs)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, dirs := range [][]string{{dir, dir}, {t.TempDir(), logs}} {
-		if _, err := lockDirs(dirs...); err == nil || !strings.Contains(err.Error(), "another server uses") {
+		if _, err := LockDirs(dirs...); err == nil || !strings.Contains(err.Error(), "another server uses") {
 			t.Errorf("a second server got %v: %v", dirs, err)
 		}
 	}
 	unlock()
-	again, err := lockDirs(dir, dir, logs)
+	again, err := LockDirs(dir, dir, logs)
 	if err != nil {
 		t.Fatalf("the directories stay locked: %v", err)
 	}
@@ -31,7 +31,7 @@ func TestLockNeedsADirectory(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lockDirs(filepath.Join(file, "data")); err == nil || !strings.Contains(err.Error(), "data directory") {
+	if _, err := LockDirs(filepath.Join(file, "data")); err == nil || !strings.Contains(err.Error(), "data directory") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -104,7 +104,7 @@ func open(cfg *config.Config, log *slog.Logger, seams seams) (_ *Member, err err
 	if err := checkDirs(cfg); err != nil {
 		return nil, err
 	}
-	if m.unlock, err = lockDirs(cfg.Storage.DataDir, cfg.Storage.DataLogDir); err != nil {
+	if m.unlock, err = LockDirs(cfg.Storage.DataDir, cfg.Storage.DataLogDir); err != nil {
 		return nil, wrongDirectory(cfg, err)
 	}
 	defer func() {

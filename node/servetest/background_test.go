@@ -1,12 +1,17 @@
 package servetest
 
 import (
+	"bytes"
+	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"zoolab/zk/jute"
 )
 
 // endDaemon ends what a failed script left in the background.
@@ -30,4 +35,34 @@ func waitFile(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("there is no %s", args[0])
 		}
 	}
+}
+
+// damage replaces the first of a text in a file: file, old, new.
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	b := []byte(ts.ReadFile(args[0]))
+	at := bytes.Index(b, []byte(args[1]))
+	if at < 0 {
+		ts.Fatalf("%s does not hold %q", args[0], args[1])
+	}
+	copy(b[at:], args[2])
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o644))
+}
+
+// fillNodes creates so many znodes: address, count.
+func fillNodes(ts *testscript.TestScript, _ bool, args []string) {
+	count, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	c, err := net.Dial("tcp", args[0])
+	ts.Check(err)
+	defer c.Close()
+	w := &wire{script: &script{names: make(map[int64]string)}, conn: c}
+	w.send(jute.Marshal(&jute.ConnectRequest{TimeoutMs: 10000, Passwd: make([]byte, 16)}))
+	for i := range count {
+		_, err := w.read()
+		ts.Check(err)
+		h := jute.RequestHeader{Xid: int32(i + 1), Type: jute.OpCreate}
+		w.send(createReq(fmt.Sprintf("/fill%d", i), "x", 0).Append(jute.Marshal(&h)))
+	}
+	_, err = w.read()
+	ts.Check(err)
 }

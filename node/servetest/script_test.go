@@ -65,7 +65,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"expand": expand, "ready": ready, "fill": fill, "occupy": occupy, "waitword": waitWord, "term": term,
 			"secure":   secureWord,
-			"waitfile": waitFile,
+			"waitfile": waitFile, "damage": damage, "fillnodes": fillNodes,
 		},
 	})
 }

@@ -29,19 +29,29 @@ func (s *Storage) Append(zxid int64, payload []byte) error {
 	if len(s.waiting) == 0 {
 		s.waitingFirst = zxid
 		if s.file == nil {
-			header := jute.FileHeader{Magic: logMagic, Version: formatVersion}
-			s.waiting = header.Append(s.waiting)
+			s.waiting = AppendLogHeader(s.waiting)
 		}
 	}
-	s.waiting = binary.BigEndian.AppendUint64(s.waiting, uint64(adler32.Checksum(payload)))
-	s.waiting = binary.BigEndian.AppendUint32(s.waiting, uint32(len(payload)))
-	s.waiting = append(s.waiting, payload...)
-	s.waiting = append(s.waiting, endOfRecord)
+	s.waiting = AppendLogRecord(s.waiting, payload)
 	s.lastZxid = zxid
 	if len(s.waiting) >= unsyncedLimitBytes {
 		return s.Sync()
 	}
 	return nil
+}
+
+// AppendLogHeader adds what a log file begins with to b.
+func AppendLogHeader(b []byte) []byte {
+	header := jute.FileHeader{Magic: logMagic, Version: formatVersion}
+	return header.Append(b)
+}
+
+// AppendLogRecord adds a transaction as it stands in a log file to b.
+func AppendLogRecord(b, payload []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(adler32.Checksum(payload)))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(payload)))
+	b = append(b, payload...)
+	return append(b, endOfRecord)
 }
 
 // Sync makes everything appended durable: one write, one sync.

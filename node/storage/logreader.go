@@ -39,6 +39,8 @@ type logReader struct {
 	br        *bufio.Reader
 	payload   []byte // memory of the last payload
 	err       error  // the first error of next, repeated
+	lenient   bool   // a record that only its checksum condemns is handed out, with damaged set
+	damaged   bool
 }
 
 // openLog opens a log. A file without a whole header gives errBadRecord at offset
@@ -125,7 +127,8 @@ func (r *logReader) read() (int64, []byte, error) {
 		return 0, nil, r.readError(err)
 	}
 	payload := record[:size]
-	if record[size] != endOfRecord || uint64(adler32.Checksum(payload)) != sum {
+	r.damaged = uint64(adler32.Checksum(payload)) != sum
+	if record[size] != endOfRecord || r.damaged && !r.lenient {
 		return 0, nil, errBadRecord
 	}
 	r.offset += recordHeaderBytes + size + 1
@@ -143,17 +146,29 @@ type Record struct {
 	Zxid        int64
 	OffsetBytes int64
 	Payload     []byte // header, body and digest; valid only during the call
+	Damaged     bool   // its checksum is another one: only from InspectLog
 }
 
 // ScanLog hands the records of one log file to visit, without changing the file,
 // and ends with nil where the padding begins. Anything that is no record is an
 // error that wraps ErrCorrupt, be it only the torn end that Load would repair.
 func ScanLog(fs vfs.FS, name string, visit func(Record) error) error {
+	return scanLog(fs, name, false, visit)
+}
+
+// InspectLog is ScanLog for a file that may be damaged: it hands out records that do not
+// match their checksum, too, as long as one can tell where they end.
+func InspectLog(fs vfs.FS, name string, visit func(Record) error) error {
+	return scanLog(fs, name, true, visit)
+}
+
+func scanLog(fs vfs.FS, name string, lenient bool, visit func(Record) error) error {
 	r, err := openLog(fs, name)
 	if err != nil {
 		return err
 	}
 	defer r.close()
+	r.lenient = lenient
 	for {
 		offset := r.offset
 		zxid, payload, err := r.next()
@@ -165,7 +180,7 @@ func ScanLog(fs vfs.FS, name string, visit func(Record) error) error {
 		case err != nil:
 			return err
 		}
-		if err := visit(Record{zxid, offset, payload}); err != nil {
+		if err := visit(Record{zxid, offset, payload, r.damaged}); err != nil {
 			return err
 		}
 	}
