@@ -76,19 +76,29 @@ func TestSecuredMixedEnsemble(t *testing.T) {
 	encrypted := tlsSettings(t)
 	both := maps.Clone(sasl)
 	maps.Copy(both, encrypted)
+	switching := maps.Clone(encrypted)
+	switching["portUnification"] = "true"
+	notYet := maps.Clone(switching)
+	delete(notYet, "sslQuorum")
 	for _, test := range []struct {
 		name     string
 		settings map[string]string
+		ours     map[string]string // nil where they are the same
 		oursLead bool
 	}{
-		{"SASL, this server leads", sasl, true},
-		{"TLS, this server leads", encrypted, true},
-		{"TLS and SASL, Java leads", both, false},
+		{"SASL, this server leads", sasl, nil, true},
+		{"TLS, this server leads", encrypted, nil, true},
+		{"TLS and SASL, Java leads", both, nil, false},
+		{"Java has switched, this server not yet", switching, notYet, true},
+		{"this server has switched, Java not yet", notYet, switching, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
 			defer cancel()
 			extra := maps.Clone(test.settings)
+			if test.ours != nil {
+				extra = maps.Clone(test.ours)
+			}
 			extra["extendedTypesEnabled"] = "true"
 			ours := Config{Command: []string{binary, "serve"}, Extra: extra}
 			java := Config{HeapMB: 128, JavaFlags: []string{flag}, Extra: test.settings}

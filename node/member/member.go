@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"zoolab/node/admin"
@@ -52,9 +53,11 @@ type Member struct {
 	tls     *server.TLS     // nil where no client port is encrypted
 	// peerSecurity protects the connections between members.
 	peerSecurity peer.Security
-	clients      *server.Server
-	metrics      *metrics.Metrics
-	admin        *admin.View
+	// hosts are those of the members, whose certificates are trusted from any address.
+	hosts   atomic.Pointer[[]string]
+	clients *server.Server
+	metrics *metrics.Metrics
+	admin   *admin.View
 	// httpPorts are the AdminServer's port and that of the metrics, as far as they are open.
 	httpPorts []*admin.Server
 	files     *diskView
@@ -98,7 +101,7 @@ func open(cfg *config.Config, log *slog.Logger, seams seams) (_ *Member, err err
 	if m.tls, err = clientTLS(cfg, log); err != nil {
 		return nil, err
 	}
-	if m.peerSecurity, err = peerSecurity(cfg, log); err != nil {
+	if m.peerSecurity, err = m.openPeerSecurity(); err != nil {
 		return nil, err
 	}
 	if err := checkDirs(cfg); err != nil {

@@ -96,6 +96,7 @@ func (m *Member) membershipChanged(e zab.SaveMembership) {
 		return
 	}
 	m.log.Info("membership", "version", hex(e.Committed.Version), "voters", e.Committed.Verifier.Voters(), "proposed", e.Next != nil)
+	m.knowHosts(committed, next)
 	m.peers.Update(peerAddresses(committed, next))
 }
 

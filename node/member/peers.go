@@ -1,7 +1,6 @@
 package member
 
 import (
-	"log/slog"
 	"time"
 
 	"zoolab/node/config"
@@ -37,12 +36,11 @@ func peerAddress(s config.Server) peer.Address {
 	return address
 }
 
-// peerSecurity opens the stores of the connections between members, as far as these are
+// openPeerSecurity opens the stores of the connections between members, as far as these are
 // to be protected.
-func peerSecurity(cfg *config.Config, log *slog.Logger) (peer.Security, error) {
-	var security peer.Security
-	e := &cfg.Ensemble
-	if !cfg.Distributed {
+func (m *Member) openPeerSecurity() (security peer.Security, err error) {
+	e := &m.cfg.Ensemble
+	if !m.cfg.Distributed {
 		return security, nil
 	}
 	if e.SASL.Enabled {
@@ -54,24 +52,30 @@ func peerSecurity(cfg *config.Config, log *slog.Logger) (peer.Security, error) {
 	if !e.SSLQuorum && !e.PortUnification {
 		return security, nil
 	}
-	stores, err := openStores(cfg, e.TLS, log)
+	stores, err := openStores(m.cfg, e.TLS, m.log)
 	if err != nil {
 		return security, err
 	}
+	m.knowHosts(&m.cfg.Membership, m.cfg.NextMembership)
 	security.TLS = &peer.TLS{
-		Server: stores.ServerFor(func() []string { return peerHosts(cfg) }), Client: stores.Client,
+		Server: stores.ServerFor(func() []string { return *m.hosts.Load() }), Client: stores.Client,
 		Dial: e.SSLQuorum, AcceptPlain: e.PortUnification, Detection: stores.HandshakeDetection(),
 	}
 	return security, nil
 }
 
-// peerHosts are the hosts of the members, of which a member's certificate may be.
-func peerHosts(cfg *config.Config) []string {
+// knowHosts takes over the hosts of the members, of which a member's certificate may be.
+func (m *Member) knowHosts(memberships ...*config.Membership) {
 	var hosts []string
-	for _, s := range cfg.Membership.Servers {
-		for _, a := range s.Addrs {
-			hosts = append(hosts, a.Host)
+	for _, of := range memberships {
+		if of == nil {
+			continue
+		}
+		for _, s := range of.Servers {
+			for _, a := range s.Addrs {
+				hosts = append(hosts, a.Host)
+			}
 		}
 	}
-	return hosts
+	m.hosts.Store(&hosts)
 }

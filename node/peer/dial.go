@@ -20,14 +20,17 @@ func (t *Transport) listen(port string, addresses []string, serve func(net.Conn)
 		}
 		addresses = all
 	}
+	t.mu.Lock()
+	generation := t.generation[port]
+	t.mu.Unlock()
 	for _, address := range addresses {
-		err := t.bind(port, address, serve)
+		err := t.bind(port, address, generation, serve)
 		var unresolved *net.DNSError
 		switch {
 		case errors.As(err, &unresolved):
 			t.log.Warn("can't resolve this member's own name, trying again: no peer can connect to this address until then",
 				"port", port, "address", address, "err", err)
-			t.running.Go(func() { t.bindUntilResolved(port, address, serve) })
+			t.running.Go(func() { t.bindUntilResolved(port, address, generation, serve) })
 		case err != nil:
 			return err
 		}
@@ -52,42 +55,45 @@ func onAllIPs(addresses []string) ([]string, error) {
 	return all, nil
 }
 
-func (t *Transport) bind(port, address string, serve func(net.Conn)) error {
+// errPortClosed means that the port is not to be opened any more: it was moved elsewhere,
+// or the member stops.
+var errPortClosed = errors.New("the port is not wanted any more")
+
+func (t *Transport) bind(port, address string, generation int, serve func(net.Conn)) error {
 	l, err := new(net.ListenConfig).Listen(t.ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
 	t.mu.Lock()
-	stopping := t.ctx.Err() != nil
-	if !stopping {
-		t.listeners[port] = append(t.listeners[port], l)
+	defer t.mu.Unlock()
+	if t.ctx.Err() != nil || t.generation[port] != generation {
+		_ = l.Close()
+		return errPortClosed
 	}
-	t.mu.Unlock()
-	if stopping {
-		return l.Close()
-	}
+	t.listeners[port] = append(t.listeners[port], l)
 	t.running.Go(func() { t.accept(l, port, serve) })
 	return nil
 }
 
-// bindUntilResolved ends when the port is open or can't be opened for another reason, which
-// leaves this member as it is: without that port.
-func (t *Transport) bindUntilResolved(port, address string, serve func(net.Conn)) {
+// bindUntilResolved opens a port as soon as its name resolves, unless it is moved before.
+func (t *Transport) bindUntilResolved(port, address string, generation int, serve func(net.Conn)) {
+	told := ""
 	for {
 		select {
 		case <-time.After(bindAgain):
 		case <-t.ctx.Done():
 			return
 		}
-		err := t.bind(port, address, serve)
+		err := t.bind(port, address, generation, serve)
 		var unresolved *net.DNSError
 		switch {
-		case t.ctx.Err() != nil:
+		case errors.Is(err, errPortClosed) || t.ctx.Err() != nil:
 			return
 		case err == nil:
 			t.log.Info("this member's own name resolves now", "port", port, "address", address)
 			return
-		case !errors.As(err, &unresolved):
+		case !errors.As(err, &unresolved) && err.Error() != told:
+			told = err.Error()
 			t.log.Error("can't open a port for peers, trying again", "port", port, "address", address, "err", err)
 		}
 	}

@@ -201,23 +201,26 @@ func (t *Transport) readHello(c net.Conn) (p *electionPeer, opened net.Conn, br 
 	t.startHello(c)
 	defer t.endHello(c)
 	deadline := time.Now().Add(t.cfg.StallTimeout)
+	var hello jute.InitialMessage
 	if opened, br, err = t.open(c, deadline); err == nil {
-		p, err = t.identify(br)
+		hello, err = readInitialMessage(br)
 	}
 	if err == nil {
 		err = t.admitVoter(opened, br, deadline)
+	}
+	if err == nil {
+		p, err = t.identify(&hello) // not before it is let in: it may become known by this
 	}
 	_ = c.SetDeadline(time.Time{})
 	return p, opened, br, t.whyHelloEnded(err)
 }
 
-func (t *Transport) identify(br *bufio.Reader) (*electionPeer, error) {
-	hello, err := readInitialMessage(br)
-	if err != nil {
-		return nil, err
-	}
-	if hello.ServerID == t.cfg.SID {
+func (t *Transport) identify(hello *jute.InitialMessage) (*electionPeer, error) {
+	switch {
+	case hello.ServerID == t.cfg.SID:
 		return nil, fmt.Errorf("it says that it is member %d, which is us", hello.ServerID)
+	case hello.ServerID < 0:
+		return nil, fmt.Errorf("no member can have the id %d", hello.ServerID)
 	}
 	return t.caller(hello.ServerID, hello.Addresses)
 }

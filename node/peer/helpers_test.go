@@ -94,7 +94,12 @@ func start(t *testing.T, cfg Config) *member {
 		t.Fatal(err)
 	}
 	m.Transport = transport
-	t.Cleanup(func() { m.shutdownSoon() })
+	t.Cleanup(func() {
+		m.shutdownSoon()
+		if t.Failed() {
+			t.Logf("member %d:\n%s", cfg.SID, strings.Join(m.log.lines(), "\n"))
+		}
+	})
 	return m
 }
 

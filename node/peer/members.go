@@ -97,6 +97,7 @@ func (t *Transport) closePort(name string) {
 		_ = l.Close()
 	}
 	t.listeners[name] = nil
+	t.generation[name]++
 }
 
 const moveRetry = 500 * time.Millisecond

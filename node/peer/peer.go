@@ -88,13 +88,15 @@ type Transport struct {
 	mu        sync.Mutex
 	listeners map[string][]net.Listener // by the port's name
 	moves     map[string]int            // how often a port was moved, by its name
-	members   map[int64]Address         // replaced, never changed
-	election  map[int64]*electionPeer   // members are never removed
-	strangers int                       // of them, how many came uninvited
-	quorum    map[zab.ConnID]*quorumConn
-	lastID    zab.ConnID            // even numbers, for connections that learners open
-	accepted  map[net.Conn]struct{} // election connections whose first message is awaited
-	hellos    []net.Conn            // connections to either port whose first message is awaited, oldest first
+	// generation counts how often a port was closed, so that who waits to open it knows.
+	generation map[string]int
+	members    map[int64]Address       // replaced, never changed
+	election   map[int64]*electionPeer // members are never removed
+	strangers  int                     // of them, how many came uninvited
+	quorum     map[zab.ConnID]*quorumConn
+	lastID     zab.ConnID            // even numbers, for connections that learners open
+	accepted   map[net.Conn]struct{} // election connections whose first message is awaited
+	hellos     []net.Conn            // connections to either port whose first message is awaited, oldest first
 
 	unflushed []*quorumConn // owned by the event loop
 }
@@ -107,7 +109,7 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Transport, error) {
 	}
 	t := &Transport{
 		cfg: cfg, hooks: hooks, log: log,
-		listeners: make(map[string][]net.Listener), moves: make(map[string]int), members: maps.Clone(cfg.Members),
+		listeners: make(map[string][]net.Listener), moves: make(map[string]int), generation: make(map[string]int), members: maps.Clone(cfg.Members),
 		election: make(map[int64]*electionPeer),
 		quorum:   make(map[zab.ConnID]*quorumConn),
 		accepted: make(map[net.Conn]struct{}),

@@ -3,6 +3,7 @@ package peer
 import (
 	"crypto/tls"
 	"crypto/x509/pkix"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -208,6 +209,94 @@ func mentions(m *member, one, other string) bool {
 	return slices.ContainsFunc(m.log.lines(), func(line string) bool {
 		return strings.Contains(line, one) && strings.Contains(line, other)
 	})
+}
+
+// TestCertificatesAreReplaced changes the authority and all certificates below members that
+// run: their next connections use the new ones, and who has only an old one is refused.
+func TestCertificatesAreReplaced(t *testing.T) {
+	dir := t.TempDir()
+	keys, trusted := filepath.Join(dir, "key.pem"), filepath.Join(dir, "trust.pem")
+	issue := func(ca *certs.Cert) {
+		cert, err := certs.New(localhost, ca)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := cert.KeyPEM()
+		if err := errors.Join(certs.Write(keys, content, err), certs.Write(trusted, certs.TrustPEM(ca.Leaf), nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old, fresh := authority(t), authority(t)
+	issue(old)
+	open := func() Security {
+		stores, err := tlsconf.Open(tlsconf.Settings{Prefix: "ssl.quorum.", KeyStore: tlsconf.Store{Path: keys}, TrustStore: tlsconf.Store{Path: trusted}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Security{TLS: &TLS{Server: stores.Server(), Client: stores.Client, Dial: true, Detection: time.Second}}
+	}
+	all := addresses(t, 3)
+	var members []*member
+	for sid := range int64(3) {
+		cfg := config(sid+1, all)
+		if cfg.Security = open(); sid == 2 {
+			cfg.Security = secured(t, localhost, old, old, nil)
+		}
+		members = append(members, start(t, cfg))
+	}
+	one, two, three := members[0], members[1], members[2]
+	three.SendNotification(1, vote(33))
+	one.await("the vote of 3", func(in []zab.Input) bool { return slices.Contains(votes(in, 3), 33) })
+
+	issue(fresh)
+	time.Sleep(1100 * time.Millisecond) // stores are looked at once a second
+	requireTalk(t, one, two)
+	if got := two.electionConn(1).(sealed).ConnectionState().PeerCertificates[0].Issuer.String(); got != fresh.Leaf.Subject.String() {
+		t.Errorf("the certificate is from %s", got)
+	}
+	three.electionConn(1).Close()
+	eventually(t, "the old certificate is refused", func() bool { return mentions(one, "election", "unknown authority") })
+}
+
+// TestStrangerMustAuthenticate: who is not a member, and where strangers may come to join,
+// is not known, not called and takes no stranger's place before it has proven who it is.
+func TestStrangerMustAuthenticate(t *testing.T) {
+	all := addresses(t, 2)
+	cfg := config(2, all)
+	cfg.AcceptStrangers, cfg.Security = true, saslSecurity("secret", true, true)
+	two := start(t, cfg)
+	known := func() bool { return two.peer(1<<40) != nil }
+	c := dialRaw(t, all[2].Election[0])
+	if _, err := c.Write(append(hello(jute.ElectionProtocolV1, 1<<40, all[1].Election[0]), make([]byte, 32)...)); err != nil {
+		t.Fatal(err)
+	}
+	awaitEnd(t, c)
+	if known() {
+		t.Error("a stranger without a proof is known")
+	}
+	stranger := config(1<<40, map[int64]Address{1 << 40: all[1], 2: all[2]})
+	stranger.Security = cfg.Security
+	start(t, stranger).SendNotification(2, vote(5))
+	two.await("its vote", func(in []zab.Input) bool { return len(votes(in, 1<<40)) == 1 })
+}
+
+// TestPortMovedBeforeItsNameResolves: the address of before is not opened when its name
+// appears at last.
+func TestPortMovedBeforeItsNameResolves(t *testing.T) {
+	all := addresses(t, 1)
+	cfg := config(1, map[int64]Address{1: {Quorum: []string{"nowhere.invalid:1"}, Election: all[1].Election}})
+	m := start(t, cfg)
+	m.Update(all)
+	eventually(t, "the port at its new address", func() bool {
+		c, err := net.Dial("tcp", all[1].Quorum[0])
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	if err := m.bind("quorum", "127.0.0.1:0", 0, func(net.Conn) {}); !errors.Is(err, errPortClosed) {
+		t.Errorf("what waited for the name got %v", err)
+	}
 }
 
 // TestRefusedPeerIsCalledRarely: neither log fills up while a certificate is wrong.

@@ -184,6 +184,23 @@ func TestHandshakes(t *testing.T) {
 	}
 }
 
+// TestKnownHosts: a certificate for a host that the server knows is good for a client at
+// any address, one for another host is not, and the hosts may change.
+func TestKnownHosts(t *testing.T) {
+	a := newAuthority(t)
+	settings := Settings{KeyStore: a.issue("server", certs.Template{Hosts: []string{"zk.example"}}), TrustStore: a.trust(), VerifyClientHostname: true}
+	member := open(t, Settings{KeyStore: a.issue("member", certs.Template{Hosts: []string{"zk2.example"}}), TrustStore: a.trust()})
+	hosts := []string{"10.0.0.1", "zk1.example"}
+	server := open(t, settings).ServerFor(func() []string { return hosts })
+	if _, err, _ := shake(t, server, member.Client("zk.example")); !says(err, "127.0.0.1") {
+		t.Errorf("of an unknown host: %v", err)
+	}
+	hosts = append(hosts, "zk2.example")
+	if _, err, _ := shake(t, server, member.Client("zk.example")); err != nil {
+		t.Errorf("of a known host: %v", err)
+	}
+}
+
 func says(err error, want string) bool {
 	if want == "" || err == nil {
 		return want == "" && err == nil
