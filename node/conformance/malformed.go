@@ -11,7 +11,7 @@ import (
 var whole = []string{
 	`create /n/x data="abc" flags=2`, `create2 /n/y data="abc" acl=world:anyone:cr`, `createContainer /n/container`, `createTTL /n/ttl data="abc"`,
 	`delete /n/c v=0`, `exists /n watch`, `getData /n watch`, `setData /n data="changed" v=0`, `getACL /n`,
-	`setACL /n acl=digest:user:hash:rw,world:anyone:cdrwa v=0`, `getChildren /n watch`, `getChildren2 /n watch`, `ping`, `check /n v=0`,
+	`setACL /n acl=digest:user:hash:rw,world:anyone:cdrwa v=0`, `getChildren /n watch`, `getChildren2 /n watch`, `ping`,
 	`multi create /n/m data="x" ; check /n v=0 ; setData /n data="y" ; delete /n/c`, `multiRead getData /n ; getChildren /n`,
 	`removeWatches /n type=1`, `addWatch /n mode=1`, `getEphemerals /n`, `getAllChildrenNumber /n`, `auth digest user:secret`,
 	`setWatches zxid=+0 data=/n exist=/none child=/n`, `setWatches2 zxid=+0 data=/n exist=/none child=/n persistent=/n recursive=/n`,

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"fmt"
 
 	"zoolab/node/fifo"
@@ -109,6 +110,11 @@ func (r *Replica) propose(q request) {
 	r.lead.proposed.Push(proposal{&txn, r.now.MonoUs})
 	// What a transaction adds to its request fits in here, but for a long list of ephemerals.
 	payload := txn.Append(make([]byte, 0, len(q.body)+txnRoomBytes))
+	// The payload is kept for a while, for learners. That of a request which was refused
+	// needs little of its room.
+	if cap(payload)-len(payload) > maxSpareBytes {
+		payload = bytes.Clone(payload)
+	}
 	r.lead.proposedBytes += int64(len(payload))
 	r.lead.sizes.observe(len(payload))
 	r.measure(Proposed, int64(len(payload)))
@@ -122,6 +128,8 @@ const (
 	maxProposedBytes = 256 << 20
 	// txnRoomBytes is the size of header and digest, and some for an ACL.
 	txnRoomBytes = 96
+	// maxSpareBytes is the room that a payload may leave unused.
+	maxSpareBytes = 4 << 10
 )
 
 // admit checks that the session may still act, and through this member.

@@ -297,3 +297,25 @@ func TestLeaderServes(t *testing.T) {
 		t.Errorf("a write through a follower: %s", out)
 	}
 }
+
+// TestRefusedRequestsAreNotKept: the log of a refused write, which is kept for learners,
+// must not hold the memory of the request.
+func TestRefusedRequestsAreNotKept(t *testing.T) {
+	w, c := one(t, nil)
+	const sizeBytes = 1_000_000
+	c.send(1, jute.OpSetData, "set", &jute.SetDataRequest{Path: "/none", Data: make([]byte, sizeBytes), Version: -1})
+	c.send(2, jute.OpCreate, "create", createRequest("/there", make([]byte, sizeBytes)))
+	w.run()
+	log := w.member(1).log
+	refused, done := log[len(log)-2].Payload, log[len(log)-1].Payload
+	if len(done) < sizeBytes {
+		t.Fatalf("the write that was carried out has %d bytes in the log", len(done))
+	}
+	if cap(refused) > 2*maxSpareBytes {
+		t.Errorf("%d bytes of a refused write hold %d", len(refused), cap(refused))
+	}
+}
+
+func createRequest(path string, data []byte) *jute.CreateRequest {
+	return &jute.CreateRequest{Path: path, Data: data, ACL: []jute.ACL{{Perms: jute.PermAll, ID: jute.ID{Scheme: "world", ID: "anyone"}}}}
+}
