@@ -11,6 +11,7 @@ const (
 	countTrunc          = "TRUNC received"
 	countDiff           = "DIFF received"
 	countSnap           = "SNAP received"
+	countInform         = "INFORM received"
 	countTruncated      = "log truncated"
 	countInstalled      = "snapshot installed"
 	countSnapshot       = "snapshot taken"

@@ -259,6 +259,7 @@ func (m *member) carryOut(e replica.Effect) {
 		w.net.sendSnapshot(m, e.Conn, e.View)
 	case zab.Close:
 		w.trace("%s closes conn %d: %s", name(m.sid), e.Conn, e.Reason)
+		w.truth.closes(m, e)
 		w.net.close(m, e.Conn)
 	case replica.OverQuota:
 		w.trace("%s: over quota: %+v", name(m.sid), e.Breach)

@@ -285,6 +285,8 @@ func (n *network) received(m *member, p *jute.QuorumPacket) {
 		n.w.count(countTrunc)
 	case jute.PacketSnap:
 		n.w.count(countSnap)
+	case jute.PacketInform:
+		n.w.count(countInform)
 	case jute.PacketLeaderInfo:
 		n.w.truth.informed(m, p.Zxid>>32)
 	}

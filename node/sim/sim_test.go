@@ -100,3 +100,29 @@ func TestOtherSizes(t *testing.T) {
 		}
 	}
 }
+
+// TestShapes runs ensembles of every shape.
+func TestShapes(t *testing.T) {
+	seeds := uint64(4)
+	if raceEnabled || testing.Short() {
+		seeds = 1
+	}
+	for _, shape := range Shapes {
+		counts := make(map[string]int)
+		for seed := uint64(1); seed <= seeds; seed++ {
+			r := Run(Options{Seed: seed, Shape: shape, Faults: 8 * time.Second})
+			if r.Failed() {
+				t.Errorf("seed %d, shape %s: %s\n    go run ./node/sim/simrun -seed %d -shape %s -faults 8s", seed, shape, r.Violations[0], seed, shape)
+			}
+			for what, n := range r.Counts {
+				counts[what] += n
+			}
+		}
+		if informed := counts[countInform] > 0; informed != (shape == Observers) {
+			t.Errorf("shape %s: %d INFORMs", shape, counts[countInform])
+		}
+		if shape == Rollover && counts[countTerm] < int(seeds)*counts[countCommit]/rolloverAt/4 {
+			t.Errorf("shape %s: %d elections for %d transactions", shape, counts[countTerm], counts[countCommit])
+		}
+	}
+}

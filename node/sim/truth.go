@@ -17,7 +17,7 @@ import (
 //
 // Checked at every step of a serving member:
 //
-//   - Agreement, TotalOrder, PrefixConsistency: what it has applied is a prefix of one and
+//   - Agreement, TotalOrder, LocalPrimaryOrder, GlobalPrimaryOrder, PrefixConsistency: what it has applied is a prefix of one and
 //     the same sequence of transactions.
 //   - ProcessConsistency: after the same transaction all trees have the same digest.
 //   - CommittedLogMonotonicity: what it has applied never becomes less.
@@ -32,6 +32,7 @@ import (
 //   - LeaderLogCompleteness: an established leader's log has all that was committed.
 //   - Integrity, PrimaryIntegrity: only an established leader makes transactions, of its own
 //     epoch, and nobody logs what no leader made.
+//   - NoIllegalMessage: nobody accuses another member of having broken the protocol.
 //   - AckIntegrity: what is acknowledged is on the disk of who acknowledges it: proposals,
 //     the epoch and the history of NEWLEADER, the epoch of LEADERINFO.
 //   - EpochMonotonicity, LogDurability (diskview.go): a disk keeps what was synced.
@@ -250,13 +251,32 @@ func (t *truth) compareDigest(m *member, v *view, last int64) {
 
 // commit notes a transaction that a serving member is the first to apply.
 func (t *truth) commit(m *member, r record) {
-	if n := len(t.committed); n > 0 && t.committed[n-1].zxid >= r.zxid {
-		t.w.violate("TotalOrder: %s applied %x after %x was committed", name(m.sid), r.zxid, t.committed[n-1].zxid)
+	if n := len(t.committed); n > 0 {
+		t.checkOrder(m, t.committed[n-1].zxid, r.zxid)
 	}
 	t.committed = append(t.committed, r)
 	t.digests = append(t.digests, digest{})
 	t.w.count(countCommit)
 	t.checkDurability(name(m.sid) + " applied it")
+}
+
+// checkOrder demands that what is committed behind a transaction comes behind it.
+func (t *truth) checkOrder(m *member, last, next int64) {
+	switch epoch := next >> 32; {
+	case last >= next && last>>32 > epoch:
+		t.w.violate("GlobalPrimaryOrder: %s applied %x after %x of a later leader was committed", name(m.sid), next, last)
+	case last >= next:
+		t.w.violate("TotalOrder: %s applied %x after %x was committed", name(m.sid), next, last)
+	case last>>32 == epoch && next != last+1, last>>32 < epoch && next&0xffffffff != 1:
+		t.w.violate("LocalPrimaryOrder: %s applied %x after %x: what its leader proposed before it is missing", name(m.sid), next, last)
+	}
+}
+
+// closes checks why a member closes a connection: its peers are honest.
+func (t *truth) closes(m *member, e zab.Close) {
+	if e.Breach {
+		t.w.violate("NoIllegalMessage: %s refuses an honest peer: %s", name(m.sid), e.Reason)
+	}
 }
 
 // checkDurability demands that a quorum has the newest committed transaction on its disks,
