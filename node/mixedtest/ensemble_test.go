@@ -80,7 +80,7 @@ func newEnsemble(t *testing.T, kinds ...kind) *ensemble {
 		e.members = append(e.members, &member{
 			id: peer.ID, kind: kinds[i], dir: filepath.Join(dir, fmt.Sprint(peer.ID)),
 			cfg: apache.Config{
-				ID: peer.ID, ClientPort: ports[3*i+2], Peers: peers, HeapMB: 128, Extra: settings,
+				ID: peer.ID, ClientPort: ports[3*i+2], Peers: peers, HeapMB: 128, TickTimeMs: 2000, Extra: settings,
 				JavaFlags: []string{"-Dznode.container.checkIntervalMs=1000"},
 			},
 		})

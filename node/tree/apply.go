@@ -74,7 +74,7 @@ func (t *Tree) apply(txn *jute.LoggedTxn) Result {
 	}
 	r.Fired = t.watches.fired
 	t.compareDigest(txn)
-	if t.pendingDigest == nil {
+	if t.settled() {
 		t.digestLog.add(txn.Header.Zxid, t.digest)
 	}
 	return r
@@ -433,7 +433,20 @@ func (t *Tree) compareDigest(txn *jute.LoggedTxn) {
 		}
 		t.pendingDigest = nil
 	}
-	if d := txn.Digest; d != nil && d.Version == DigestVersion && d.TreeDigest != t.digest {
+	d := txn.Digest
+	if d == nil || d.Version != DigestVersion {
+		return
+	}
+	switch right := d.TreeDigest == t.digest; {
+	case right:
+		t.unsettled = 0
+	case t.unsettled > 0:
+		t.unsettled--
+	default:
 		t.digestMismatches.Add(1)
 	}
 }
+
+// settled reports whether the tree is as it was at one moment. It is not while a snapshot of
+// Apache's, which is taken while the tree changes, is not replayed to its end.
+func (t *Tree) settled() bool { return t.pendingDigest == nil && t.unsettled == 0 }

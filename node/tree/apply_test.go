@@ -177,6 +177,52 @@ func TestDigestMismatch(t *testing.T) {
 	}
 }
 
+// TestFuzzySnapshot replays two transactions over a leader's snapshot of the first, which
+// holds an effect of the second already: that is no mismatch, but what differs later is.
+func TestFuzzySnapshot(t *testing.T) {
+	leader := New()
+	var log []*jute.LoggedTxn
+	for zxid, path := range []string{"", "/a", "/b", "/c", "/d"} {
+		if zxid > 0 {
+			tx := createTxn(int64(zxid), path, "")
+			tx.Body.(*jute.CreateTxn).ParentCVersion = int32(zxid)
+			mustApply(t, leader, tx)
+			tx.Digest = &jute.TxnDigest{Version: DigestVersion, TreeDigest: leader.Digest()}
+			log = append(log, tx)
+		}
+	}
+	b := NewBuilder()
+	early := New()
+	for _, tx := range []*jute.LoggedTxn{log[0], log[2]} {
+		mustApply(t, early, &jute.LoggedTxn{Header: tx.Header, Body: tx.Body})
+	}
+	view := early.View()
+	view.Nodes(func(path string, data []byte, acl int64, stat *jute.StatPersisted) bool {
+		if err := b.AddNode(path, data, acl, stat); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	})
+	view.Close()
+	if err := b.Finish(1); err != nil {
+		t.Fatal(err)
+	}
+	follower := b.Tree()
+	follower.Apply(log[1])
+	if v := follower.View(); !v.noDigest {
+		t.Error("a tree between two states gives a digest")
+	}
+	follower.Apply(log[2])
+	if v := follower.View(); v.noDigest || follower.DigestMismatches() != 0 {
+		t.Errorf("%d mismatches, no digest: %v", follower.DigestMismatches(), v.noDigest)
+	}
+	log[3].Digest.TreeDigest++
+	follower.Apply(log[3])
+	if follower.DigestMismatches() != 1 {
+		t.Errorf("%d mismatches, want 1", follower.DigestMismatches())
+	}
+}
+
 func TestBuilderRejects(t *testing.T) {
 	var stat jute.StatPersisted
 	for _, paths := range [][]string{{"", "/a/b"}, {"", "/a", "/a"}, {"", "a"}, {"", "/a/"}} {

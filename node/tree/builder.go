@@ -108,6 +108,10 @@ func (b *Builder) SetDigest(zxid int64, version int32, digest int64) error {
 	return nil
 }
 
+// maxUnsettled is how many transactions a leader may carry out, at most, while it sends a
+// snapshot: a tree that no transaction's digest fits by then differs.
+const maxUnsettled = 100_000
+
 // Finish completes the tree, which contains all transactions up to zxid.
 func (b *Builder) Finish(zxid int64) error {
 	t := b.tree
@@ -116,6 +120,9 @@ func (b *Builder) Finish(zxid int64) error {
 	}
 	b.acls, b.held = nil, nil
 	t.lastZxid.Store(zxid)
+	if b.digest == nil {
+		t.unsettled = maxUnsettled
+	}
 	if d := b.digest; d != nil && d.version == DigestVersion {
 		switch {
 		case d.zxid > zxid:

@@ -43,7 +43,13 @@ type Tree struct {
 	// pendingDigest is the digest that came with a snapshot of a later zxid than the
 	// snapshot's own. Until that zxid is replayed the tree is between two states and
 	// the digests of transactions are not compared.
-	pendingDigest    *snapshotDigest
+	pendingDigest *snapshotDigest
+	// unsettled is for a snapshot that came without a digest, as a leader sends it. Apache's
+	// sends its tree while it changes, so the snapshot may hold effects of transactions that
+	// follow it, and nothing says of which. The digests of transactions are compared from the
+	// first on that is right; unsettled is how many more may be wrong until then.
+	// Invariant: 0 <= unsettled <= maxUnsettled.
+	unsettled        int
 	digestMismatches atomic.Int64
 	digestLog        digestLog
 

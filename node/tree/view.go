@@ -19,7 +19,7 @@ type View struct {
 	tree     *Tree
 	zxid     int64
 	digest   int64
-	noDigest bool // the tree was between two states: see Tree.pendingDigest
+	noDigest bool // the tree was between two states: see Tree.settled
 	sessions []session
 	acls     []viewACL
 
@@ -56,7 +56,7 @@ func (t *Tree) View() *View {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	v := &View{
-		tree: t, zxid: t.lastZxid.Load(), digest: t.digest, noDigest: t.pendingDigest != nil,
+		tree: t, zxid: t.lastZxid.Load(), digest: t.digest, noDigest: !t.settled(),
 		sessions: t.sessionList(),
 		next:     t.store.oldest, firstSeq: 1, lastSeq: t.store.lastSeq,
 		kept: make(map[uint64]viewNode),
