@@ -511,16 +511,11 @@ func (c *conn) submit(h jute.RequestHeader, body []byte, q submitted) error {
 // letIn waits until a request is let in, and reports whether that took too long for it to
 // be carried out. A stale request may not be let in any more: that ends its connection.
 func (c *conn) letIn(q submitted) (throttled, ok bool) {
+	m, rules := c.s.stats.m, &c.s.cfg.Requests
 	if c.s.throttle.tryEnter() {
-		c.s.stats.m.ThrottleQueueTime.ObserveAt(c.shard, 0)
+		m.ThrottleQueueTime.ObserveAt(c.shard, 0)
 		return false, true
 	}
-	return c.waitToEnter(q)
-}
-
-// waitToEnter is letIn for a request that finds no room.
-func (c *conn) waitToEnter(q submitted) (throttled, ok bool) {
-	m, rules := c.s.stats.m, &c.s.cfg.Requests
 	c.flush()
 	began := time.Now()
 	if !c.s.throttle.enter(rules.Stall, func() bool {
