@@ -101,16 +101,22 @@ func (p *electionPeer) dialUntilConnected(pause time.Duration) {
 			return
 		}
 		p.mu.Unlock()
-		if err := p.dialOnce(); err == nil {
-			p.mu.Lock()
-			p.dialing = false
-			p.mu.Unlock()
-			return
-		} else {
+		if err := p.dialOnce(); err != nil {
 			p.tell(err)
+		} else if p.connected() {
+			return
 		}
 		pause = min(max(2*pause, redialFirst), redialMost)
 	}
+}
+
+// connected ends the dialing, unless the connection was lost while nobody could begin to
+// dial anew. Of a peer with a larger sid a call is all that is wanted.
+func (p *electionPeer) connected() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dialing = p.conn == nil && p.sid < p.t.cfg.SID && !p.stopped
+	return !p.dialing
 }
 
 // tell logs why a peer can't be reached. That it is down is no news to whoever looks at

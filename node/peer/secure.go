@@ -90,10 +90,27 @@ func (t *Transport) open(c net.Conn, deadline time.Time) (net.Conn, *bufio.Reade
 	}
 	secured := tls.Server(&peeked{c, br}, s.Server)
 	if err := secured.HandshakeContext(t.ctx); err != nil {
+		lingerFor(c)
 		return nil, nil, fmt.Errorf("the TLS handshake failed: %w", err)
 	}
 	return sealed{secured}, bufio.NewReaderSize(secured, helloBufferBytes), nil
 }
+
+// lingerFor lets a peer read why its handshake failed, before it is closed: what it has sent
+// meanwhile would else turn the end into a reset, which takes the reason with it.
+func lingerFor(c net.Conn) {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok || tcp.CloseWrite() != nil {
+		return
+	}
+	_ = c.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.CopyN(io.Discard, c, lingerBytes)
+}
+
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 64 << 10
+)
 
 // socketOf returns the socket below a connection, nil for what has none.
 func socketOf(c net.Conn) *net.TCPConn {
