@@ -41,6 +41,7 @@ const (
 	countDisposed       = "container or TTL znode deleted by the leader"
 	countMulti          = "multi done"
 	countMultiFailed    = "multi failed"
+	countReconfig       = "membership changed"
 	countWatchAll       = "recursive watch set"
 	countEvent          = "watch event"
 	countTerm           = "election won"

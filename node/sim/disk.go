@@ -84,6 +84,10 @@ func (m *member) diskEffect() error {
 			m.w.truth.epochsSaved(m, 0, e.Epoch)
 		}
 		return m.done(e.Seq, err)
+	case zab.SaveMembership:
+		m.w.trace("%s saves membership %x", name(m.sid), e.Committed.Version)
+		m.files = membershipFiles{e.Committed, e.Next}
+		return m.done(e.Seq, nil)
 	case zab.Truncate:
 		m.w.trace("%s truncates to %x", name(m.sid), e.Zxid)
 		m.w.truth.truncating(m, e.Zxid)

@@ -20,7 +20,11 @@ const (
 
 // extra carries out one of them.
 func (c *client) extra() {
-	switch c.w.random.IntN(6) {
+	kinds := 6
+	if c.w.reconfigures() {
+		kinds++
+	}
+	switch c.w.random.IntN(kinds) {
 	case 0, 1:
 		c.makeEphemeral()
 	case 2:
@@ -31,6 +35,8 @@ func (c *client) extra() {
 		c.multi()
 	case 5:
 		c.watchAll()
+	case 6:
+		c.reconfigure()
 	}
 }
 

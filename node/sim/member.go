@@ -27,9 +27,10 @@ const (
 
 // member is a process with its disk. The disk outlives the process.
 type member struct {
-	w    *world
-	sid  int64
-	disk *vfs.Mem
+	w     *world
+	sid   int64
+	disk  *vfs.Mem
+	files membershipFiles
 
 	// Of the process; an event planned for an earlier one is void.
 	incarnation int
@@ -98,7 +99,7 @@ func (m *member) restoreAndServe() error {
 }
 
 func (m *member) config() replica.Config {
-	return replica.Config{
+	cfg := replica.Config{
 		Zab: m.w.shaped(zab.Config{
 			SID: m.sid, TickMs: tickMs,
 			InitLimitTicks: initLimitTicks, SyncLimitTicks: syncLimitTicks,
@@ -111,6 +112,10 @@ func (m *member) config() replica.Config {
 		Containers: replica.ContainerConfig{CheckIntervalMs: sweepIntervalMs, MaxPerMinute: sweepPerMinute},
 		Rand:       rand.New(rand.NewPCG(m.w.opts.Seed, uint64(m.sid)<<32|uint64(m.incarnation))),
 	}
+	if m.w.reconfigures() {
+		m.membershipConfig(&cfg)
+	}
+	return cfg
 }
 
 // restore loads a tree, and all logged transactions behind the snapshot.

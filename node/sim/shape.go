@@ -23,10 +23,12 @@ const (
 	Groups Shape = "groups"
 	// Rollover is Plain with epochs that end after few transactions, as all do after 2^32.
 	Rollover Shape = "rollover"
+	// Reconfig begins as Plain; then its membership changes while all else happens.
+	Reconfig Shape = "reconfig"
 )
 
 // Shapes are all of them.
-var Shapes = []Shape{Observers, Weights, Rollover, Plain, Groups}
+var Shapes = []Shape{Observers, Weights, Rollover, Plain, Groups, Reconfig}
 
 // rolloverAt is the last counter of an epoch in the shape Rollover.
 const rolloverAt = 150
@@ -63,7 +65,7 @@ func (o *Options) ensemble() (verifier quorum.Verifier, observers map[int64]stri
 	switch o.Shape {
 	case Weights, Groups:
 		verifier, err = quorum.NewHierarchical(voters, groups, weights, 0)
-	case Plain, Observers, Rollover:
+	case Plain, Observers, Rollover, Reconfig:
 		verifier, err = quorum.NewMajority(voters, 0)
 	default:
 		err = fmt.Errorf("no ensemble has the shape %q", o.Shape)

@@ -44,6 +44,10 @@ type truth struct {
 	leaders   map[int64]int64
 	views     []*view // by sid - 1
 	holders   quorum.Set
+	// voters are those of the newest committed membership; memberships are all that were
+	// proposed, by zxid.
+	voters      quorum.Verifier
+	memberships map[int64]quorum.Verifier
 }
 
 // record names a transaction by what is in it.
@@ -74,7 +78,8 @@ type view struct {
 }
 
 func newTruth(w *world) *truth {
-	t := &truth{w: w, leaders: make(map[int64]int64), proposed: make(map[int64]uint64)}
+	t := &truth{w: w, leaders: make(map[int64]int64), proposed: make(map[int64]uint64), memberships: make(map[int64]quorum.Verifier)}
+	t.voters = w.verifier
 	for range w.opts.Members {
 		t.views = append(t.views, &view{disk: diskView{truncating: none, installing: none}})
 	}
@@ -115,6 +120,7 @@ func (t *truth) queued(m *member, e replica.Effect) {
 		if opOf(e.Entry) == jute.OpDeleteContainer && v.role == zab.RoleLeaderEstablished {
 			t.w.count(countDisposed)
 		}
+		t.proposesMembership(e.Entry)
 		v.log = append(v.log, r)
 		v.disk.queued = append(v.disk.queued, r)
 	case zab.Truncate:
@@ -258,6 +264,9 @@ func (t *truth) commit(m *member, r record) {
 	t.digests = append(t.digests, digest{})
 	t.w.count(countCommit)
 	t.checkDurability(name(m.sid) + " applied it")
+	if next := t.memberships[r.zxid]; next != nil {
+		t.voters = next
+	}
 }
 
 // checkOrder demands that what is committed behind a transaction comes behind it.
@@ -294,8 +303,8 @@ func (t *truth) checkDurability(why string) {
 			holders.Add(int64(i + 1))
 		}
 	}
-	if !t.w.verifier.ContainsQuorum(*holders) {
-		t.w.violate("CommittedLogDurability: %x is committed, and only the disks of %v, which are no quorum, have it: %s",
-			t.committed[n-1].zxid, holders.Sids(), why)
+	if !t.isQuorum(*holders) {
+		t.w.violate("CommittedLogDurability: %x is committed, and only the disks of %v have it, no quorum of %s: %s",
+			t.committed[n-1].zxid, holders.Sids(), t.voters, why)
 	}
 }

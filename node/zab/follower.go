@@ -16,6 +16,10 @@ type following struct {
 	stage     followerStage
 	epoch     int64 // of the leader, from LEADERINFO on
 
+	// designated says that the leader was not elected but named by the one before it, of
+	// which it may hear later than we do. Until then it closes our connections.
+	designated bool
+
 	dials      int   // attempts so far
 	redialAtMs int64 // when the next one is due, while conn is 0
 	deadlineMs int64 // when the leader is given up
@@ -94,7 +98,8 @@ func (c *Core) leaderConnected() {
 func (c *Core) leaderDisconnected(reason string) {
 	f := &c.follow
 	lost := f.leader
-	if f.stage == stageDial && f.dials < maxDials {
+	early := f.stage == stageDial || f.designated && f.stage == stageLeaderInfo
+	if early && f.dials < maxDials {
 		f.conn = 0
 		f.redialAtMs = c.nowMs + firstRedialMs<<(f.dials-1)
 		return

@@ -348,6 +348,7 @@ func (c *Core) handOver(to int64, reason string) {
 	e.startedMs, e.lost = c.nowMs, nobody
 	e.received, e.established = make(map[int64]vote), make(map[int64]vote)
 	c.decide(vote{leader: to, zxid: c.log.last, peerEpoch: c.currentEpoch})
+	c.follow.designated = c.role == RoleFollowing
 }
 
 // Memberships returns the committed configuration and the one that is proposed, if any.
