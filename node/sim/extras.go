@@ -21,7 +21,7 @@ const (
 // extra carries out one of them.
 func (c *client) extra() {
 	kinds := 6
-	if c.w.reconfigures() {
+	if c.w.reconfigures() && !c.w.healed {
 		kinds++
 	}
 	switch c.w.random.IntN(kinds) {

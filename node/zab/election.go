@@ -199,11 +199,26 @@ func (c *Core) observeVote(from int64, n *jute.Notification) {
 	if c.role != RoleLooking || c.election.decided || !c.isVoter(from) || !c.isVoter(n.Leader) {
 		return
 	}
-	if n.State == jute.Following || n.State == jute.Leading {
-		c.establishedVote(from, vote{
-			leader: n.Leader, zxid: n.Zxid, round: n.ElectionEpoch, peerEpoch: n.PeerEpoch, state: n.State, version: n.Version,
-		})
+	v := vote{
+		leader: n.Leader, zxid: n.Zxid, round: n.ElectionEpoch, peerEpoch: n.PeerEpoch, state: n.State, version: n.Version,
 	}
+	switch n.State {
+	case jute.Following, jute.Leading:
+		c.establishedVote(from, v)
+	case jute.Looking:
+		c.supportVote(v)
+	}
+}
+
+// supportVote makes an observer repeat a voter's vote. It counts for nothing, except where
+// a reconfiguration that gives us a vote is in the log of others and not in ours.
+func (c *Core) supportVote(v vote) {
+	e := &c.election
+	if c.cfg.Reconfig == nil || v.zxid == -1 || v.round < e.round || v.round == e.round && !c.better(v, e.vote) {
+		return
+	}
+	e.round = v.round
+	c.adopt(v)
 }
 
 // tellObservers tells the observers of the leader that was found, so that they need not ask.
