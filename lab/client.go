@@ -22,12 +22,19 @@ const (
 )
 
 // session is one session, bound to one member, as the workloads and the lab
-// want it. It is safe for concurrent use, but for Move, End and Abandon, which
-// nothing else may run beside.
+// want it. It is safe for concurrent use, but for Move, End, Abandon
+// and what concerns watches, which are for one goroutine.
 type session struct {
 	addr   string // members that the session may use, with commas
 	client *zk.Client
+
+	fires   map[string]<-chan zk.Event // path -> its watch that fires once
+	fired   []workloads.WatchEvent     // not yet handed over
+	follows chan zk.Event              // nil without Follow
 }
+
+// followCapacity is room for what a followed tree sees between two operations.
+const followCapacity = 1 << 14
 
 func openSession(ctx context.Context, addr string) (*session, error) {
 	client, err := zk.Connect(ctx, addr, clientOptions()...)
@@ -122,8 +129,70 @@ func (s *session) Multi(ctx context.Context, parts []workloads.Part) (int64, err
 	return reply.Zxid, classify(err)
 }
 
+// Watch reads a znode and watches it. While an earlier watch on it has not
+// fired, servers know of one only, so that the client's second one is let go.
+func (s *session) Watch(ctx context.Context, path string) (workloads.Stat, int64, error) {
+	reply, fires, err := s.client.GetW(ctx, path)
+	if err != nil {
+		return workloads.Stat{}, reply.Zxid, classify(err)
+	}
+	s.poll()
+	if s.fires[path] == nil {
+		if s.fires == nil {
+			s.fires = make(map[string]<-chan zk.Event)
+		}
+		s.fires[path] = fires
+	}
+	return statOf(&reply.Stat), reply.Zxid, nil
+}
+
+// poll takes over what the watches that fire once have seen.
+func (s *session) poll() {
+	for path, fires := range s.fires {
+		select {
+		case event := <-fires:
+			delete(s.fires, path)
+			if event.Type != zk.EventNone {
+				s.fired = append(s.fired, workloads.WatchEvent{Path: event.Path, Zxid: event.Zxid})
+			}
+		default:
+		}
+	}
+}
+
+// Follow watches all below a path.
+func (s *session) Follow(ctx context.Context, path string) (int64, error) {
+	if s.follows != nil {
+		return 0, fmt.Errorf("%w: the session follows already", workloads.ErrNotDone)
+	}
+	follows := make(chan zk.Event, followCapacity)
+	reply, err := s.client.AddWatch(ctx, path, zk.WatchRecursive, follows)
+	if err == nil {
+		s.follows = follows
+	}
+	return reply.Zxid, classify(err)
+}
+
+// Events hands over what the watches have seen.
+func (s *session) Events() []workloads.WatchEvent {
+	s.poll()
+	events := s.fired
+	s.fired = nil
+	for range len(s.follows) {
+		event := <-s.follows
+		if event.Type == zk.EventNone {
+			event.Path = ""
+		}
+		events = append(events, workloads.WatchEvent{Path: event.Path, Zxid: event.Zxid})
+	}
+	return events
+}
+
 // Move gives up the connection and takes the session elsewhere.
 func (s *session) Move() error {
+	if s.fires != nil || s.follows != nil {
+		return fmt.Errorf("%w: the session has watches", workloads.ErrNotDone)
+	}
 	client, err := zk.New(s.addr, append(clientOptions(), zk.WithSession(s.client.Detach()))...)
 	if err != nil {
 		return fmt.Errorf("%w: %w", workloads.ErrNotDone, err)

@@ -19,7 +19,7 @@ func TestOptionsSayWhatIsAllowed(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"-nemesis boom", "want none, or some of kill,pause,partition"},
 		{"-nemesis kill,", "want none, or some of"},
-		{"-workload foo", "there are: append, bank, register, session"},
+		{"-workload foo", "there are: append, bank"},
 		{"-nodes 0", "want 1 to 9"},
 		{"-nodes 10", "want 1 to 9"},
 		{"-nodes 1 -nemesis partition", "makes no sense with 1 nodes"},

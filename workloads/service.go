@@ -19,13 +19,29 @@ type Service interface {
 	// Multi carries out all parts in one transaction, or none.
 	Multi(ctx context.Context, parts []Part) (zxid int64, err error)
 
+	// Watch reads a znode and sets a watch on its data that fires once.
+	Watch(ctx context.Context, path string) (stat Stat, zxid int64, err error)
+	// Follow sets a persistent recursive watch, the only one of its session.
+	Follow(ctx context.Context, path string) (zxid int64, err error)
+	// Events hands over what watches saw since the last call. Whoever has seen new
+	// data finds its event here.
+	Events() []WatchEvent
+
 	// Move takes the session to whichever member of those it may use answers
-	// first. It returns at once; calls wait for the new connection.
+	// first. It returns at once; calls wait for the new connection. A session with
+	// watches refuses, since they would not move with it.
 	Move() error
 	// End closes the session and waits for the answer.
 	End(ctx context.Context) error
 	// Abandon leaves the session to its timeout, without a word.
 	Abandon()
+}
+
+// WatchEvent is a change that a watch saw. An empty path stands for changes that
+// the watch of Follow may have missed, as after a reconnect.
+type WatchEvent struct {
+	Path string
+	Zxid int64 // -1 from servers that don't tell
 }
 
 // Mode is the kind of znode that CreateMode makes.

@@ -78,10 +78,15 @@ type Bounds struct {
 var DefaultBounds = Bounds{KeyTimeMs: 10_000, MemoryBytes: 512 << 20, MaxFailures: 5}
 
 var table = map[string]Workload{
-	"append":   appendWorkload,
-	"bank":     bankWorkload,
-	"register": registerWorkload,
-	"session":  sessionWorkload,
+	"append":    appendWorkload,
+	"bank":      bankWorkload,
+	"counter":   counterWorkload,
+	"ephemeral": ephemeralWorkload,
+	"register":  registerWorkload,
+	"session":   sessionWorkload,
+	"set":       setWorkload,
+	"unique":    uniqueWorkload,
+	"watch":     watchWorkload,
 }
 
 // Lookup finds a workload by its name. Several names with commas, or "all", give

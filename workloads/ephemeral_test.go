@@ -1,0 +1,62 @@
+package workloads
+
+import "testing"
+
+func TestEphemeralStories(t *testing.T) {
+	// did is an operation of a session, whose processes are its own.
+	did := func(s *script, session int64, kind Type, f string, invoked, completed any) {
+		from := len(s.history)
+		s.did(int(session)*10+from, kind, f, invoked, completed)
+		for i := from; i < len(s.history); i++ {
+			s.history[i].Session = session
+		}
+	}
+	create := func(s *script, session, value int64, kind Type) { did(s, session, kind, "make", value, value) }
+	look := func(s *script, values ...int64) { did(s, 99, OK, "look", nil, numbers(values...)) }
+	finalLook := func(s *script, values ...int64) { did(s, 99, OK, "final-look", nil, numbers(values...)) }
+	runStories(t, CheckEphemerals, []storyTest{
+		{"fine", "", func(s *script) {
+			create(s, 1, 1, OK)
+			create(s, 2, 2, OK)
+			look(s, 1, 2)
+			did(s, 1, OK, "close", nil, nil)
+			did(s, 2, OK, "abandon", nil, nil)
+			look(s, 2)
+			finalLook(s)
+		}},
+		{"an unknown one may come late", "", func(s *script) {
+			create(s, 1, 1, Info)
+			look(s)
+			look(s, 1)
+		}},
+		{"expired without a word", "", func(s *script) {
+			create(s, 1, 1, OK)
+			look(s)
+		}},
+		{"early", "look 2 doesn't show 1, although make 0 of it was acknowledged before and its session 0x1 carried out a change later", func(s *script) {
+			create(s, 1, 1, OK)
+			look(s)
+			create(s, 1, 2, OK)
+		}},
+		{"there after close", "look 4 shows 1, but its session 0x1 had been closed by operation 2", func(s *script) {
+			create(s, 1, 1, OK)
+			did(s, 1, OK, "close", nil, nil)
+			look(s, 1)
+		}},
+		{"not expired", "the final look 4 shows 1, but its session 0x1 was left by operation 2", func(s *script) {
+			create(s, 1, 1, OK)
+			did(s, 1, OK, "abandon", nil, nil)
+			finalLook(s, 1)
+		}},
+		{"ghost", "1 is a ghost: look 2 did not show it any more, but look 4", func(s *script) {
+			create(s, 1, 1, OK)
+			look(s)
+			look(s, 1)
+		}},
+		{"stranger", "which nobody tried to make", func(s *script) { look(s, 7) }},
+		{"failed", "make 0 of it certainly failed", func(s *script) {
+			create(s, 1, 1, Fail)
+			look(s, 1)
+		}},
+	})
+}

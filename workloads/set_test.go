@@ -1,0 +1,132 @@
+package workloads
+
+import "testing"
+
+// storyTest is a history by hand and what its checker must say; no cause means
+// that it is valid.
+type storyTest struct {
+	name, cause string
+	tell        func(*script)
+}
+
+func runStories(t *testing.T, check func([]Op, Bounds) Result, tests []storyTest) {
+	t.Helper()
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := &script{}
+			test.tell(s)
+			expectVerdict(t, check(s.history, DefaultBounds), test.cause)
+		})
+	}
+}
+
+func numbers(values ...int64) any {
+	list := []any{}
+	for _, value := range values {
+		list = append(list, value)
+	}
+	return list
+}
+
+func TestSetStories(t *testing.T) {
+	add := func(s *script, kind Type, value int64) { s.did(int(value), kind, "add", value, value) }
+	read := func(s *script, values ...int64) { s.did(100, OK, "read", nil, numbers(values...)) }
+	runStories(t, CheckSet, []storyTest{
+		{"fine", "", func(s *script) {
+			add(s, OK, 1)
+			add(s, Info, 2)
+			read(s, 1)
+			read(s, 1, 2)
+		}},
+		{"still under way", "", func(s *script) {
+			s.begin(0, "add", int64(1))
+			read(s)
+			read(s, 1)
+			s.end(0, OK, "add", int64(1))
+		}},
+		{"lost", "1 is lost: add 0 had proved it to be there before read 2 began", func(s *script) {
+			add(s, OK, 1)
+			read(s)
+		}},
+		{"shown and gone", "2 is lost: read 2", func(s *script) {
+			add(s, Info, 2)
+			read(s, 2)
+			read(s)
+		}},
+		{"phantom", "9, which nobody tried to add", func(s *script) { read(s, 9) }},
+		{"failed and there", "add 0 of it certainly failed", func(s *script) {
+			add(s, Fail, 1)
+			read(s, 1)
+		}},
+		{"too early", "shows 1 before add 2 of it began", func(s *script) {
+			read(s, 1)
+			add(s, OK, 1)
+		}},
+		{"twice", "shows 1 twice", func(s *script) {
+			add(s, OK, 1)
+			read(s, 1, 1)
+		}},
+	})
+}
+
+func TestUniqueStories(t *testing.T) {
+	create := func(s *script, process int, number any) { s.did(process, OK, "make", nil, number) }
+	runStories(t, CheckUnique, []storyTest{
+		{"fine", "", func(s *script) {
+			create(s, 0, int64(0))
+			s.did(5, Info, "make", nil, nil)
+			create(s, 1, int64(2))
+			s.did(2, OK, "read", nil, numbers(0, 1, 2))
+		}},
+		{"given twice", "number 3 was given to make 0 and to make 2", func(s *script) {
+			create(s, 0, int64(3))
+			create(s, 1, int64(3))
+		}},
+		{"falls", "make 2 was given 2, although make 0 had been given 3", func(s *script) {
+			create(s, 0, int64(3))
+			create(s, 1, int64(2))
+		}},
+		{"lost", "number 3 is lost", func(s *script) {
+			create(s, 0, int64(3))
+			s.did(2, OK, "read", nil, numbers(1))
+		}},
+		{"no number", "was answered with no number", func(s *script) { create(s, 0, int64(-1)) }},
+	})
+	for name, want := range map[string]int64{"/a/n0000000000": 0, "n0000000120": 120, "n-000000001": -1, "short": -1} {
+		if got := sequence(name); got != want {
+			t.Errorf("sequence(%q) = %d, want %d", name, got, want)
+		}
+	}
+}
+
+func TestCounterStories(t *testing.T) {
+	add := func(s *script, process int, kind Type, value int64) { s.did(process, kind, "add", value, value) }
+	read := func(s *script, value any) { s.did(100, OK, "read", nil, value) }
+	runStories(t, CheckCounter, []storyTest{
+		{"fine", "", func(s *script) {
+			add(s, 0, OK, 2)
+			add(s, 1, Info, 3)
+			add(s, 2, Fail, 4)
+			read(s, int64(2))
+			read(s, int64(5))
+		}},
+		{"lost", "shows 0, but the number was at least 2", func(s *script) {
+			add(s, 0, OK, 2)
+			read(s, int64(0))
+		}},
+		{"counted twice", "shows 4, but the number was at least 2 when it began and at most 2", func(s *script) {
+			add(s, 0, OK, 2)
+			read(s, int64(4))
+		}},
+		{"failed and counted", "at most 0", func(s *script) {
+			add(s, 0, Fail, 2)
+			read(s, int64(2))
+		}},
+		{"goes back", "at least 3", func(s *script) {
+			add(s, 0, Info, 3)
+			read(s, int64(3))
+			read(s, int64(0))
+		}},
+		{"no number", "shows <nil>", func(s *script) { read(s, nil) }},
+	})
+}

@@ -1,0 +1,99 @@
+package workloads
+
+import "testing"
+
+func TestWatchStories(t *testing.T) {
+	const once, followed = "w0", "followed/k0"
+	ev := func(key string, zxid int64) any { return []any{key, zxid} }
+	// did is an answered operation of session 1 unless it is a write, which is
+	// another's and has no events of its own.
+	did := func(s *script, kind Type, f, key string, zxid, mzxid int64, events ...any) {
+		from, session := len(s.history), int64(1)
+		if f == "write" {
+			session = 2
+		}
+		s.did(from, kind, f, nil, events)
+		for i := from; i < len(s.history); i++ {
+			s.history[i].Session, s.history[i].Key = session, key
+		}
+		if kind == OK {
+			s.history[from+1].Zxid, s.history[from+1].Mzxid = zxid, mzxid
+		}
+	}
+	runStories(t, CheckWatches, []storyTest{
+		{"fine", "", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "read", once, 10, 10)
+			did(s, OK, "read", once, 11, 11, ev(once, 11))
+			did(s, OK, "write", once, 12, 12)
+			did(s, OK, "read", once, 12, 12)
+		}},
+		{"data before its event", "shows key w0 at zxid 0xb, but the watch that operation 0 set at zxid 0xa had not fired", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "read", once, 11, 11)
+		}},
+		{"fires twice", "the session had no watch on it, or it had fired before", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "write", once, 12, 12)
+			did(s, OK, "read", once, 12, 12, ev(once, 11), ev(once, 12))
+		}},
+		{"a watch that may have been set", "", func(s *script) {
+			did(s, Fail, "watch", once, 0, 0)
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "read", once, 11, 11, ev(once, 11))
+		}},
+		{"invented", "but nobody can have changed it since operation 0", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, OK, "read", once, 10, 10, ev(once, -1))
+		}},
+		{"perhaps an unknown write", "", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, Info, "write", once, 0, 0)
+			did(s, OK, "read", "w1", 11, 0, ev(once, -1))
+		}},
+		{"an old event", "is of zxid 0xa, but its watch was set by operation 0", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "read", once, 11, 11, ev(once, 10))
+		}},
+		{"follows", "", func(s *script) {
+			did(s, OK, "follow", followedPrefix, 10, 0)
+			did(s, OK, "write", followed, 11, 11)
+			did(s, OK, "write", followed, 12, 12)
+			did(s, OK, "read", followed, 12, 12, ev(followed, 11), ev(followed, 12))
+		}},
+		{"follows with a gap", "", func(s *script) {
+			did(s, OK, "follow", followedPrefix, 10, 0)
+			did(s, OK, "write", followed, 11, 11)
+			did(s, OK, "read", followed, 11, 11, ev("", -1))
+		}},
+		{"a change is not told", "the persistent watch of operation 0 had not told of the change of key followed/k0 at zxid 0xb", func(s *script) {
+			did(s, OK, "follow", followedPrefix, 10, 0)
+			did(s, OK, "write", followed, 11, 11)
+			did(s, OK, "write", followed, 12, 12)
+			did(s, OK, "read", "w1", 12, 0, ev(followed, 12))
+		}},
+		{"out of order", "at zxid 0xb, before the answer of operation 6, came after one at zxid 0xc", func(s *script) {
+			did(s, OK, "follow", followedPrefix, 10, 0)
+			did(s, OK, "write", followed, 11, 11)
+			did(s, OK, "write", followed, 12, 12)
+			did(s, OK, "read", followed, 12, 12, ev(followed, 12), ev(followed, 11))
+		}},
+		{"of another key", "is said to be of key followed/k1, but that change was of key followed/k0", func(s *script) {
+			did(s, OK, "follow", followedPrefix, 10, 0)
+			did(s, OK, "write", followed, 11, 11)
+			did(s, OK, "read", followed, 11, 11, ev("followed/k1", 11))
+		}},
+		{"of no write", "is of no write", func(s *script) {
+			did(s, OK, "follow", followedPrefix, 10, 0)
+			did(s, OK, "read", followed, 11, 0, ev(followed, 11))
+		}},
+		{"follows nothing", "its session follows nothing", func(s *script) {
+			did(s, OK, "write", followed, 11, 11)
+			did(s, OK, "read", followed, 11, 11, ev(followed, 11))
+		}},
+	})
+}
