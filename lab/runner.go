@@ -339,6 +339,9 @@ func (r *runner) recovery(ctx context.Context, crew *crew) {
 	if ctx.Err() != nil {
 		return
 	}
+	// Ephemeral znodes go with their sessions, which must not happen between the
+	// reading of the trees and the end of the members.
+	crew.close()
 	r.progress.begin("comparing trees", treeTimeout, nil)
 	r.problem(r.run.WriteJSON(store.TreesFile, readTrees(ctx, r.cluster.Members())))
 }

@@ -82,6 +82,7 @@ var table = map[string]Workload{
 	"bank":      bankWorkload,
 	"counter":   counterWorkload,
 	"ephemeral": ephemeralWorkload,
+	"queue":     queueWorkload,
 	"register":  registerWorkload,
 	"session":   sessionWorkload,
 	"set":       setWorkload,

@@ -1,0 +1,252 @@
+package workloads
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand"
+	"sort"
+	"strconv"
+)
+
+const queueRoot = "/zoolab-queue"
+
+// queueWorkload is the queue recipe: sequential znodes, of which a taker deletes
+// the first that it finds.
+var queueWorkload = Workload{
+	Name:         "queue",
+	Doc:          "a queue of sequential znodes: nothing lost, nothing taken twice, first in first out",
+	Kinds:        []string{"put", "take"},
+	NewGenerator: func(Options) Generator { return &queueGenerator{} },
+	Setup:        setupRoot(queueRoot),
+	Do:           withService(doQueue),
+	Checkers: func(bounds Bounds) []Checker {
+		return []Checker{{Name: "queue-order", Check: func(history []Op) Result { return CheckQueue(history, bounds) }}}
+	},
+}
+
+type queueGenerator struct{ next int64 }
+
+func (g *queueGenerator) Next(rng *rand.Rand) Op {
+	if rng.Intn(2) == 0 {
+		return Op{Type: Invoke, F: "take", Version: -1}
+	}
+	g.next++
+	return Op{Type: Invoke, F: "put", Value: g.next, Version: -1}
+}
+
+func (g *queueGenerator) Completed(Op) {}
+
+// Final lists what is left.
+func (g *queueGenerator) Final() []Op {
+	ops := finalReads()
+	for i := range ops {
+		ops[i].F = "left"
+	}
+	return ops
+}
+
+func doQueue(ctx context.Context, client Service, op Op) Op {
+	switch op.F {
+	case "put":
+		_, _, zxid, err := client.CreateMode(ctx, queueRoot+"/q", encodeInt(op.Value.(int64)), Sequential)
+		return complete(op, true, zxid, "create", err)
+	case "take":
+		return takeFirst(ctx, client, op)
+	case "left":
+		names, zxid, err := listSynced(ctx, client, queueRoot)
+		values := []any{}
+		for i := 0; i < len(names) && err == nil; i++ {
+			var data []byte
+			if data, _, zxid, err = client.Get(ctx, queueRoot+"/"+names[i]); err == nil {
+				values = append(values, queued(data))
+			}
+		}
+		if err == nil {
+			op.Value = values
+		}
+		return complete(op, false, zxid, "list", err)
+	default:
+		return refuse(op, fmt.Sprintf("the queue workload has no operation %q", op.F))
+	}
+}
+
+// queued reads an item, -1 for what nobody wrote.
+func queued(data []byte) int64 {
+	value, err := strconv.ParseInt(string(data), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return value
+}
+
+// takeFirst deletes the first item that nobody else has deleted. Names of
+// sequential znodes sort as they were made. A deletion of unknown outcome keeps
+// the item's value, so that the checker knows what may be gone.
+func takeFirst(ctx context.Context, client Service, op Op) Op {
+	names, zxid, err := listSynced(ctx, client, queueRoot)
+	if err != nil {
+		return complete(op, false, zxid, "list", err)
+	}
+	for _, name := range names[:min(len(names), 2*snapshotAttempts)] {
+		data, _, zxid, err := client.Get(ctx, queueRoot+"/"+name)
+		if errors.Is(err, ErrNoNode) {
+			continue
+		}
+		if err != nil {
+			return complete(op, false, zxid, "get", err)
+		}
+		zxid, err = client.Delete(ctx, queueRoot+"/"+name, -1)
+		if errors.Is(err, ErrNoNode) {
+			continue
+		}
+		op.Value = queued(data)
+		return complete(op, true, zxid, "delete", err)
+	}
+	return refuse(op, "the queue was empty, or others were quicker")
+}
+
+// CheckQueue judges what was put and taken; values are unique. The rules are:
+//
+//   - what is taken, or left at the end, was put: by somebody, not in vain, and
+//     not later;
+//   - nothing is taken twice, and nothing that was taken is left;
+//   - nothing is lost: a put that was acknowledged before a list of what is left
+//     was asked for is in that list, or was taken, or may have been by a taker of
+//     unknown outcome;
+//   - first in, first out: if a was acknowledged before the put of b began, and b
+//     was taken, a had been taken too, or its taker had at least begun.
+//
+// The last rule holds because a taker lists the queue behind a sync after b was
+// put, so that a, which sorts before b, is in its list unless it was deleted
+// already; and it goes on to b only if somebody else has deleted a meanwhile.
+func CheckQueue(history []Op, bounds Bounds) Result {
+	result := Result{Checker: "queue-order", Verdict: VerdictOK, Stats: map[string]any{}}
+	operations, err := Pair(history)
+	if err != nil {
+		return brokenHistory(result, err)
+	}
+	c := &queueCheck{
+		faults: &faultList{max: bounds.MaxFailures},
+		puts:   make(map[int64]*Operation), takes: make(map[int64]*Operation), maybe: make(map[int64]*Operation),
+	}
+	var lists []*Operation
+	for i := range operations {
+		operation := &operations[i]
+		value, known := operation.Complete.Value.(int64)
+		switch {
+		case operation.Invoke.F == "put":
+			value, _ := operation.Invoke.Value.(int64)
+			c.puts[value] = operation
+		case operation.Invoke.F == "left" && operation.Complete.Type == OK:
+			lists = append(lists, operation)
+		case operation.Invoke.F == "take" && operation.Complete.Type == OK:
+			if other := c.takes[value]; other != nil {
+				c.faults.add("", fmt.Sprintf("take %d and take %d were both given %d", other.Invoke.Index, operation.Invoke.Index, value), other, operation)
+			}
+			c.takes[value] = operation
+		case operation.Invoke.F == "take" && operation.Complete.Type == Info && known:
+			c.maybe[value] = operation
+		case operation.Invoke.F == "take" && operation.Complete.Index == math.MaxInt:
+			c.anything = true
+		}
+	}
+	c.origins()
+	c.order()
+	for _, list := range lists {
+		c.left(list)
+	}
+	result.Stats["put"], result.Stats["taken"], result.Stats["perhaps-taken"] = len(c.puts), len(c.takes), len(c.maybe)
+	return c.faults.judge(result, fmt.Sprintf("%d of %d items were taken once each, in order, and none was lost", len(c.takes), len(c.puts)), "things that no queue does")
+}
+
+type queueCheck struct {
+	faults   *faultList
+	puts     map[int64]*Operation
+	takes    map[int64]*Operation // acknowledged
+	maybe    map[int64]*Operation // of unknown outcome
+	anything bool                 // a take never ended: it may have taken any item
+}
+
+// origin finds what can't have been in the queue.
+func (c *queueCheck) origin(value int64, by *Operation) {
+	put := c.puts[value]
+	switch {
+	case put == nil:
+		c.faults.add("", fmt.Sprintf("%s %d shows %d, which nobody put", by.Invoke.F, by.Invoke.Index, value), by)
+	case put.Complete.Type == Fail:
+		c.faults.add("", fmt.Sprintf("%s %d shows %d, but put %d of it certainly failed", by.Invoke.F, by.Invoke.Index, value, put.Invoke.Index), put, by)
+	case put.Invoke.Index > by.Complete.Index:
+		c.faults.add("", fmt.Sprintf("%s %d shows %d before put %d of it began", by.Invoke.F, by.Invoke.Index, value, put.Invoke.Index), by, put)
+	}
+}
+
+func (c *queueCheck) origins() {
+	for _, value := range sortedValues(c.takes) {
+		c.origin(value, c.takes[value])
+	}
+}
+
+func sortedValues(operations map[int64]*Operation) []int64 {
+	values := make([]int64, 0, len(operations))
+	for value := range operations {
+		values = append(values, value)
+	}
+	sort.Slice(values, func(i, j int) bool { return values[i] < values[j] })
+	return values
+}
+
+// order checks that nothing overtook. Items are visited by the end of their put;
+// of those before b, the one whose taker began last says it all.
+func (c *queueCheck) order() {
+	type item struct {
+		value     int64
+		put, take *Operation
+	}
+	var items []item // acknowledged puts that were taken, by the end of the put
+	for _, value := range sortedValues(c.takes) {
+		if put := c.puts[value]; put != nil && put.Complete.Type == OK {
+			items = append(items, item{value, put, c.takes[value]})
+		}
+	}
+	sort.Slice(items, func(i, j int) bool { return items[i].put.ReturnIndex < items[j].put.ReturnIndex })
+	latest := make([]int, len(items)) // position of the item up to here whose taker began last
+	for i := range items {
+		latest[i] = i
+		if i > 0 && items[latest[i-1]].take.Invoke.Index > items[i].take.Invoke.Index {
+			latest[i] = latest[i-1]
+		}
+	}
+	for _, value := range sortedValues(c.takes) {
+		put, take := c.puts[value], c.takes[value]
+		if put == nil {
+			continue
+		}
+		before := sort.Search(len(items), func(i int) bool { return items[i].put.ReturnIndex > put.Invoke.Index })
+		if before == 0 {
+			continue
+		}
+		if first := items[latest[before-1]]; take.ReturnIndex < first.take.Invoke.Index {
+			c.faults.add("", fmt.Sprintf("take %d was given %d although %d was in the queue before it was put, and was still there: take %d was given it later", take.Invoke.Index, value, first.value, first.take.Invoke.Index), first.put, put, first.take, take)
+		}
+	}
+}
+
+// left checks one list of what was left.
+func (c *queueCheck) left(list *Operation) {
+	there := make(map[int64]bool)
+	for _, value := range ints(list.Complete.Value) {
+		there[value] = true
+		c.origin(value, list)
+		if take := c.takes[value]; take != nil && take.ReturnIndex < list.Invoke.Index {
+			c.faults.add("", fmt.Sprintf("%d was taken by take %d, but left %d, which began later, shows it", value, take.Invoke.Index, list.Invoke.Index), take, list)
+		}
+	}
+	for _, value := range sortedValues(c.puts) {
+		put := c.puts[value]
+		if put.Complete.Type == OK && put.ReturnIndex < list.Invoke.Index && !there[value] && c.takes[value] == nil && c.maybe[value] == nil && !c.anything {
+			c.faults.add("", fmt.Sprintf("%d is lost: put %d was acknowledged, nobody took it, and left %d doesn't show it", value, put.Invoke.Index, list.Invoke.Index), put, list)
+		}
+	}
+}
