@@ -94,7 +94,10 @@ func checkMembers(run *store.Run, meta *store.Meta, bounds workloads.Bounds) ([]
 	if err != nil {
 		trees = append(trees, workloads.MemberTree{Member: "each member", Source: "served", Problem: "the run ended before the trees were read"})
 	}
-	return []workloads.Result{workloads.CheckLogsAgree(logs), checkTrees(meta, append(trees, onDisk...), bounds)}, nil
+	alarms := logAlarms(meta.Members, func(member string) string { return filepath.Join(run.Dir, member, "node.log") })
+	return []workloads.Result{
+		workloads.CheckLogsAgree(logs), workloads.CheckLogsClean(alarms, bounds), checkTrees(meta, append(trees, onDisk...), bounds),
+	}, nil
 }
 
 // checkTrees compares the members' trees. Members that were given no time to

@@ -101,7 +101,7 @@ func TestCheckOfASavedRun(t *testing.T) {
 		verdict workloads.Verdict
 		cause   string
 	}{
-		{"good", func(*savedRun) {}, workloads.VerdictOK, "all 6 checkers are satisfied"},
+		{"good", func(*savedRun) {}, workloads.VerdictOK, "all 7 checkers are satisfied"},
 		{"stale read", func(s *savedRun) { s.ops[5].Value, s.ops[5].Version = int64(1), 0 }, workloads.VerdictFail, "linearizable: 1 of 1 keys"},
 		{"no effective fault", func(s *savedRun) { s.meta.Faults[0].Effective = false }, workloads.VerdictFail, "non-vacuous: the run proves nothing: no kill was ever seen in effect"},
 		{"no cas", func(s *savedRun) { s.ops[3].Type = workloads.Info }, workloads.VerdictFail, "no cas ever succeeded"},
@@ -112,7 +112,7 @@ func TestCheckOfASavedRun(t *testing.T) {
 		{"interrupted before the first fault", func(s *savedRun) {
 			s.meta.Interrupted, s.meta.Faults, s.meta.Phases = true, nil, s.meta.Phases[:1]
 		}, workloads.VerdictUnknown, "complete: the run was interrupted"},
-		{"whole history", func(s *savedRun) { s.meta.Operations = len(s.ops) }, workloads.VerdictOK, "all 6 checkers are satisfied"},
+		{"whole history", func(s *savedRun) { s.meta.Operations = len(s.ops) }, workloads.VerdictOK, "all 7 checkers are satisfied"},
 		{"history cut", func(s *savedRun) { s.meta.Operations = len(s.ops) + 4 }, workloads.VerdictUnknown, "complete: the history holds 6 operations, the run recorded 10"},
 		{"lab killed", func(s *savedRun) { s.meta.Phases = s.meta.Phases[:1] }, workloads.VerdictUnknown, "complete: the lab ended before the run did"},
 	} {

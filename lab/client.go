@@ -28,9 +28,15 @@ type session struct {
 	addr   string // members that the session may use, with commas
 	client *zk.Client
 
-	fires   map[string]<-chan zk.Event // path -> its watch that fires once
-	fired   []workloads.WatchEvent     // not yet handed over
-	follows chan zk.Event              // nil without Follow
+	fires   map[string]onceWatch   // path -> its watch that has not fired yet
+	fired   []workloads.WatchEvent // not yet handed over
+	follows chan zk.Event          // nil without Follow
+}
+
+// onceWatch fires once.
+type onceWatch struct {
+	fires <-chan zk.Event
+	mzxid int64 // of the data that it was set on
 }
 
 // followCapacity is room for what a followed tree sees between two operations.
@@ -129,28 +135,31 @@ func (s *session) Multi(ctx context.Context, parts []workloads.Part) (int64, err
 	return reply.Zxid, classify(err)
 }
 
-// Watch reads a znode and watches it. While an earlier watch on it has not
-// fired, servers know of one only, so that the client's second one is let go.
+// Watch reads a znode and watches it. While the data is still that of an
+// earlier watch, servers know of one only, and the client's second one is let go.
 func (s *session) Watch(ctx context.Context, path string) (workloads.Stat, int64, error) {
 	reply, fires, err := s.client.GetW(ctx, path)
 	if err != nil {
 		return workloads.Stat{}, reply.Zxid, classify(err)
 	}
-	s.poll()
-	if s.fires[path] == nil {
+	if old, ok := s.fires[path]; ok && old.mzxid == reply.Stat.Mzxid {
+		return statOf(&reply.Stat), reply.Zxid, nil
+	}
+	s.poll() // the event of an earlier watch came before the newer data
+	if _, ok := s.fires[path]; !ok {
 		if s.fires == nil {
-			s.fires = make(map[string]<-chan zk.Event)
+			s.fires = make(map[string]onceWatch)
 		}
-		s.fires[path] = fires
+		s.fires[path] = onceWatch{fires, reply.Stat.Mzxid}
 	}
 	return statOf(&reply.Stat), reply.Zxid, nil
 }
 
 // poll takes over what the watches that fire once have seen.
 func (s *session) poll() {
-	for path, fires := range s.fires {
+	for path, watch := range s.fires {
 		select {
-		case event := <-fires:
+		case event := <-watch.fires:
 			delete(s.fires, path)
 			if event.Type != zk.EventNone {
 				s.fired = append(s.fired, workloads.WatchEvent{Path: event.Path, Zxid: event.Zxid})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"zoolab/lab/report"
+	"zoolab/workloads"
 )
 
 // keptLogLines bounds the lines of a member's log that go into the report.
@@ -55,4 +56,40 @@ func lineTime(line string) (time.Time, bool) {
 		return at, err == nil
 	}
 	return time.Time{}, false
+}
+
+// keptAlarms bounds the alarming lines that are kept of a log.
+const keptAlarms = 10
+
+// logAlarms scans the whole log of each member.
+func logAlarms(members []string, logPath func(member string) string) []workloads.MemberAlarms {
+	out := make([]workloads.MemberAlarms, 0, len(members))
+	for _, member := range members {
+		alarms := workloads.MemberAlarms{Member: member}
+		if err := scanAlarms(logPath(member), &alarms); err != nil {
+			alarms.Problem = err.Error()
+		}
+		out = append(out, alarms)
+	}
+	return out
+}
+
+func scanAlarms(path string, alarms *workloads.MemberAlarms) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	scanner := bufio.NewScanner(file)
+	scanner.Buffer(nil, 1<<20)
+	for scanner.Scan() {
+		if !workloads.LogAlarm(scanner.Text()) {
+			continue
+		}
+		alarms.Count++
+		if len(alarms.Lines) < keptAlarms {
+			alarms.Lines = append(alarms.Lines, scanner.Text())
+		}
+	}
+	return scanner.Err()
 }

@@ -45,6 +45,28 @@ func TestWatchStories(t *testing.T) {
 			did(s, OK, "write", once, 11, 11)
 			did(s, OK, "read", once, 11, 11, ev(once, 11))
 		}},
+		{"fires with the answer that set it", "", func(s *script) {
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "watch", once, 10, 10, ev(once, -1))
+			did(s, OK, "read", once, 11, 11)
+		}},
+		{"one watch, set again, fires once", "", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "watch", once, 10, 10, ev(once, 11))
+			did(s, OK, "read", once, 11, 11)
+		}},
+		{"two watches fire with one answer", "", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "write", once, 12, 12)
+			did(s, OK, "watch", once, 11, 11, ev(once, 11), ev(once, 12))
+			did(s, OK, "read", once, 12, 12)
+		}},
+		{"one watch fires twice with one answer", "it had fired before", func(s *script) {
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "watch", once, 10, 10, ev(once, 11), ev(once, 11))
+		}},
 		{"invented", "but nobody can have changed it since operation 0", func(s *script) {
 			did(s, OK, "watch", once, 10, 10)
 			did(s, OK, "read", once, 10, 10, ev(once, -1))

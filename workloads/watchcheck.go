@@ -68,6 +68,7 @@ type watchCheck struct {
 type watchedSession struct {
 	armed  map[string]*Operation // key -> the answer that set the watch
 	maybe  map[string]bool       // watches that may have been set
+	fired  bool                  // the watch of the present answer has fired with it
 	follow *Operation            // the answer that set the persistent watch, nil without
 	from   int64                 // all changes above it must be told
 	last   int64                 // zxid of the newest event of the persistent watch
@@ -107,6 +108,7 @@ func (c *watchCheck) answer(operation *Operation) {
 		return
 	}
 	gap := false
+	s.fired = false
 	events, _ := operation.Complete.Value.([]any)
 	for _, item := range events {
 		event, _ := item.([]any)
@@ -132,7 +134,7 @@ func (c *watchCheck) answer(operation *Operation) {
 	}
 	switch operation.Invoke.F {
 	case "watch":
-		if s.armed[key] == nil {
+		if s.armed[key] == nil && !s.fired {
 			s.armed[key] = operation
 		}
 	case "follow":
@@ -144,6 +146,12 @@ func (c *watchCheck) onceEvent(s *watchedSession, operation *Operation, key stri
 	c.events++
 	armed := s.armed[key]
 	delete(s.armed, key)
+	if armed == nil && operation.Invoke.F == "watch" && operation.Invoke.Key == key && !s.fired {
+		// It fired between the answer that set it and the handing over.
+		armed, s.fired = operation, true
+	} else if armed != nil && operation.Invoke.Key == key && operation.Invoke.F == "watch" && armed.Complete.Mzxid == operation.Complete.Mzxid {
+		s.fired = true // both are one watch, and the event came after the answer
+	}
 	if armed == nil {
 		if !s.maybe[key] {
 			c.faults.add(key, fmt.Sprintf("an event of key %s came before the answer of operation %d, but the session had no watch on it, or it had fired before", key, operation.Invoke.Index), operation)
