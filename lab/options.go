@@ -7,6 +7,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +36,8 @@ type options struct {
 	Schedule    string
 	Store       string
 	Plan        string
+
+	replay *nemesis.Schedule // what the file Schedule holds; nil: faults are drawn
 }
 
 // configLines collects a flag that may be given several times.
@@ -103,7 +107,50 @@ func parseOptions(args []string) (options, error) {
 	if o.Plan != "" {
 		return o, nil // each of its runs is validated with its own values
 	}
-	return o, o.validate()
+	return o, o.settle()
+}
+
+// settle reads the schedule that is to be replayed, if there is one, and validates.
+func (o *options) settle() error {
+	if o.Schedule != "" {
+		if err := o.readSchedule(); err != nil {
+			return fmt.Errorf("-schedule: %w", err)
+		}
+	}
+	return o.validate()
+}
+
+// readSchedule takes faults and length of the run from the schedule. It is read before
+// anything else is done: a path such as store/latest leads to another run as soon as this
+// one has a directory, which is why the path is resolved too.
+func (o *options) readSchedule() error {
+	path, err := filepath.EvalSymlinks(o.Schedule)
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	schedule, err := nemesis.ParseSchedule(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if len(schedule.Members) != o.Nodes {
+		return fmt.Errorf("%s is for %d members, the run has %d; add -nodes %d", path, len(schedule.Members), o.Nodes, len(schedule.Members))
+	}
+	var kinds []string
+	for _, step := range schedule.Steps {
+		if !slices.Contains(kinds, step.Fault) {
+			kinds = append(kinds, step.Fault)
+		}
+	}
+	o.Nemesis = "none"
+	if len(kinds) > 0 {
+		o.Nemesis = strings.Join(kinds, ",")
+	}
+	o.Schedule, o.TimeLimit, o.replay = path, schedule.Total, &schedule
+	return nil
 }
 
 // explainDuration says what a duration looks like, which the flag package's
@@ -146,12 +193,12 @@ func (o *options) validate() error {
 	if o.Binary != "" && o.Overlay != "" {
 		return errors.New("-overlay changes what is built; with -binary nothing is built")
 	}
-	for flagName, path := range map[string]string{"-compose": o.Compose, "-binary": o.Binary, "-overlay": o.Overlay, "-schedule": o.Schedule} {
-		if path == "" {
+	for _, file := range []struct{ flagName, path string }{{"-compose", o.Compose}, {"-binary", o.Binary}, {"-overlay", o.Overlay}} {
+		if file.path == "" {
 			continue
 		}
-		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("%s: %w; run the lab in the root of the repository", flagName, err)
+		if _, err := os.Stat(file.path); err != nil {
+			return fmt.Errorf("%s: %w; run the lab in the root of the repository", file.flagName, err)
 		}
 	}
 	return nil

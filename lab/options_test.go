@@ -73,6 +73,48 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// The newest run's schedule is what people replay, by the link that the next run moves.
+func TestScheduleOfTheNewestRun(t *testing.T) {
+	inRepository(t)
+	dir := t.TempDir()
+	const text = "seed: 7\nmembers: [n1, n2, n3, n4, n5]\ntotal: 20s\nsteps:\n" +
+		"  - {at: 2s, fault: partition, variant: one-way, targets: [leader], duration: 11s}\n"
+	path := filepath.Join(dir, "first", "schedule.yaml")
+	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	latest := filepath.Join(dir, "latest")
+	if err := os.Symlink("first", latest); err != nil {
+		t.Fatal(err)
+	}
+	o, err := parseOptions([]string{"-seed", "1", "-schedule", filepath.Join(latest, "schedule.yaml")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(latest); err != nil {
+		t.Fatal(err)
+	}
+	again, err := parseOptions(strings.Fields(strings.TrimPrefix(o.command(), "go run ./lab ")))
+	if err != nil {
+		t.Fatalf("the command %q is refused once the link leads elsewhere: %v", o.command(), err)
+	}
+	if again.Nemesis != "partition" || again.TimeLimit != 20*time.Second || len(again.replay.Steps) != 1 {
+		t.Errorf("the run is %q with %+v, want 20s of the schedule's one partition", again.command(), again.replay)
+	}
+	if _, err := parseOptions([]string{"-nodes", "3", "-schedule", path}); err == nil || !strings.Contains(err.Error(), "add -nodes 5") {
+		t.Errorf("five members' schedule with three nodes: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("total: soon"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parseOptions([]string{"-schedule", path}); err == nil || !strings.Contains(err.Error(), "schedule.yaml") {
+		t.Errorf("a schedule that can't be read: %v", err)
+	}
+}
+
 func TestSeedIsDrawnOnce(t *testing.T) {
 	o := defaultOptions()
 	o.drawSeed()

@@ -69,5 +69,5 @@ func planRun(base options, entries map[string]string) (options, error) {
 			return run, fmt.Errorf("%s: %q: %w", key, entries[key], err)
 		}
 	}
-	return run, run.validate()
+	return run, run.settle()
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"time"
 
 	"zoolab/lab/cluster"
@@ -182,26 +181,14 @@ func (r *runner) salvage() {
 	}
 }
 
-// schedule draws the faults, or reads those that are to be replayed, and keeps
+// schedule draws the faults, or gives those that are to be replayed, and keeps
 // them beside the history.
 func (r *runner) schedule() (nemesis.Schedule, error) {
 	var schedule nemesis.Schedule
 	var err error
-	if r.options.Schedule != "" {
-		var data []byte
-		if data, err = os.ReadFile(r.options.Schedule); err == nil {
-			schedule, err = nemesis.ParseSchedule(data)
-		}
-		for _, step := range schedule.Steps {
-			if !slices.Contains(r.kinds, step.Fault) {
-				r.kinds = append(r.kinds, step.Fault)
-			}
-		}
-		r.meta.Nemesis = r.kinds
-	} else {
-		schedule, err = nemesis.Plan(r.options.Seed, r.kinds, r.meta.Members, r.options.TimeLimit)
-	}
-	if err != nil {
+	if r.options.replay != nil {
+		schedule = *r.options.replay
+	} else if schedule, err = nemesis.Plan(r.options.Seed, r.kinds, r.meta.Members, r.options.TimeLimit); err != nil {
 		return schedule, err
 	}
 	data, err := nemesis.MarshalSchedule(schedule)

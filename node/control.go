@@ -71,7 +71,7 @@ func runControl(verb string, args []string) int {
 		serveArgs = []string{file}
 	}
 	if verb == "start-foreground" {
-		return serve(serveArgs)
+		return serveFile(serveArgs)
 	}
 	s, code := controlled(serveArgs)
 	if s == nil {

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -14,12 +16,36 @@ import (
 	"zoolab/node/member"
 )
 
+const serveUsage = `usage: node serve [zoo.cfg]
+
+Runs a server in the foreground until SIGTERM or SIGINT, with its log on the standard
+error; ZOO_LOG_LEVEL is debug, info, warn or error. Without zoo.cfg it is a standalone
+server on port 2181 with its data in ./data; with server.N lines it is the member of an
+ensemble that DATADIR/myid, or ZOO_MY_ID, names. Exit code: 0 stopped, 1 failed, 2 wrong
+arguments or configuration.
+`
+
 // serve runs a server until SIGTERM or SIGINT.
 func serve(args []string) int {
-	if len(args) > 1 {
-		fmt.Fprintf(os.Stderr, "node serve takes at most one configuration file, not %d arguments\n", len(args))
+	flags := flag.NewFlagSet("node serve", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Print(serveUsage)
+		return 0
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "node serve: %v; see node serve -h\n", err)
+		return 2
+	case flags.NArg() > 1:
+		fmt.Fprintf(os.Stderr, "node serve takes at most one configuration file, not %d arguments; see node serve -h\n", flags.NArg())
 		return 2
 	}
+	return serveFile(flags.Args())
+}
+
+// serveFile is serve with the configuration file alone, or nothing for the defaults.
+func serveFile(args []string) int {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: logLevel()}))
 	cfg, ok := configuration(args, log)
 	if !ok {

@@ -3,6 +3,7 @@ package zk
 import (
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 )
 
@@ -53,6 +54,9 @@ func withPort(host string) (string, error) {
 	}
 	if name == "" || port == "" {
 		return "", fmt.Errorf("server %q needs a host and a port", host)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", fmt.Errorf("server %q: the port %q is not a number from 1 to 65535", host, port)
 	}
 	return net.JoinHostPort(name, port), nil
 }

@@ -28,6 +28,9 @@ func TestParseConnectString(t *testing.T) {
 		"a:":                      {err: "needs a host and a port"},
 		":1":                      {err: "needs a host and a port"},
 		"a:1:2":                   {err: "too many colons"},
+		"a:b":                     {err: `the port "b" is not a number from 1 to 65535`},
+		"a:1,b:0":                 {err: `the port "0" is not`},
+		"a:65536":                 {err: `the port "65536" is not`},
 	} {
 		servers, chroot, err := ParseConnectString(text)
 		if want.err != "" {

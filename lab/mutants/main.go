@@ -54,9 +54,13 @@ func run() int {
 		return 254
 	}
 	if *only != "" {
+		var names []string
+		for _, m := range all {
+			names = append(names, m.Name)
+		}
 		all = slices.DeleteFunc(all, func(m mutant) bool { return m.Name != *only })
 		if len(all) == 0 {
-			fmt.Fprintf(os.Stderr, "mutants: %s/mutants.yaml has no bug %q\n", dir, *only)
+			fmt.Fprintf(os.Stderr, "mutants: %s/mutants.yaml has no bug %q; there are %s\n", dir, *only, strings.Join(names, ", "))
 			return 254
 		}
 	}
