@@ -206,16 +206,16 @@ func (d *disk) other(e replica.Effect) (seq uint64, err error) {
 	panic(fmt.Sprintf("disk: no effect has type %T", e))
 }
 
-// explain adds to a failed truncation what only a person can do. Nothing was changed on
-// the disk, and the leader will ask again. To forget the data here and be sent all of it
-// would be the way out, but not one to take unasked: until that is done, what this member
-// has acknowledged is safe on one member less.
+// explain adds to a failed truncation what a person can do. Nothing was changed on the
+// disk. A member that starts without the snapshots that it would need asks the leader for
+// one instead; this one had them when it started, or they are damaged.
 func (d *disk) explain(err error) error {
 	if !errors.Is(err, storage.ErrNotInHistory) {
 		return err
 	}
 	return fmt.Errorf("the leader's history lacks transactions that this member has in a snapshot or an old log, "+
-		"so it can't go back to where the two part: %w. If the other members form a quorum and have what they should, "+
+		"so it can't go back to where the two part: %w. Start this member again: if it lacks "+
+		"snapshots so old it is sent a copy. If that does not help, and the other members form a quorum and have what they should, "+
 		"move version-2 below %s and %s away and start this member again: it is sent a copy", err,
 		d.m.cfg.Storage.DataDir, d.m.cfg.Storage.DataLogDir)
 }

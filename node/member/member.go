@@ -373,7 +373,11 @@ func (m *Member) restore() (_ zab.Boot, _ *tree.Tree, replayed int, err error) {
 	m.metrics.StartupTxns.Observe(int64(loaded.Replayed))
 	m.log.Info("restored", "znodes", t.Counts().Znodes, "lastZxid", hex(loaded.LastZxid), "replayed", loaded.Replayed,
 		"took", time.Since(began).Round(time.Millisecond))
-	boot := zab.Boot{AcceptedEpoch: accepted, CurrentEpoch: current, LastZxid: loaded.LastZxid, Recent: recent}
+	floor, err := m.storage.TruncationFloor()
+	if err != nil {
+		return zab.Boot{}, nil, 0, err
+	}
+	boot := zab.Boot{AcceptedEpoch: accepted, CurrentEpoch: current, LastZxid: loaded.LastZxid, Floor: floor, Recent: recent}
 	return boot, t, loaded.Replayed, nil
 }
 

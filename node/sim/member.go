@@ -92,7 +92,11 @@ func (m *member) restoreAndServe() error {
 	last := loaded.LastZxid
 	w.trace("%s starts zxid=%x snapshot=%x accepted=%d current=%d", name(m.sid), last, loaded.SnapshotZxid, accepted, current)
 	w.truth.started(m, &loaded, recent, accepted, current)
-	boot := zab.Boot{AcceptedEpoch: accepted, CurrentEpoch: current, LastZxid: last, Recent: recent[max(0, len(recent)-commitLogCount):]}
+	floor, err := s.TruncationFloor()
+	if err != nil {
+		return err
+	}
+	boot := zab.Boot{AcceptedEpoch: accepted, CurrentEpoch: current, LastZxid: last, Floor: floor, Recent: recent[max(0, len(recent)-commitLogCount):]}
 	m.replica = replica.New(m.config(), boot, t, m.now())
 	m.tick()
 	return nil

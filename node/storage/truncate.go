@@ -50,6 +50,16 @@ func (s *Storage) Truncate(zxid int64) error {
 	return nil
 }
 
+// TruncationFloor returns the lowest zxid to which Truncate may be able to go: that of the
+// oldest snapshot, 0 if there is none.
+func (s *Storage) TruncationFloor() (int64, error) {
+	snapshots, err := listSnapshots(s.fs, s.snapDir)
+	if err != nil || len(snapshots) == 0 {
+		return 0, err
+	}
+	return snapshots[0].zxid, nil
+}
+
 // logCut is where a log is to end: a size of one file, and the files to remove.
 type logCut struct {
 	path      string // empty if no file is cut

@@ -31,6 +31,11 @@ type Core struct {
 	// No leader may ask to drop any of it.
 	committed int64
 
+	// floor is the lowest zxid to which the disk can be truncated.
+	floor int64
+	// snapshotEpoch is the epoch whose leader asked to go below floor: it is to send a snapshot.
+	snapshotEpoch int64
+
 	// Disk effects. Invariant: durableSeq <= lastSeq.
 	lastSeq, durableSeq uint64
 	// treeSeq is the newest Truncate; until it is durable the tree is not there, and
@@ -83,6 +88,7 @@ func New(cfg Config, boot Boot) *Core {
 		members:       newMemberships(&cfg),
 		log:           newHistory(boot, cfg.CommitLogCount),
 		deliverable:   boot.LastZxid,
+		floor:         boot.Floor,
 		nextConn:      1,
 		counterLimit:  cmp.Or(cfg.LastCounter, maxCounter),
 		election:      election{lost: nobody},

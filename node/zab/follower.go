@@ -201,7 +201,11 @@ func (c *Core) followerDurable(w diskWait) {
 	case w.kind == waitAcceptedEpoch:
 		f.stage = stageSync
 		f.deadlineMs = c.nowMs + c.initLimitMs()
-		c.send(f.conn, jute.PacketAckEpoch, c.log.last, binary.BigEndian.AppendUint32(nil, uint32(w.zxid)))
+		last := c.log.last
+		if w.zxid == -1 && f.epoch == c.snapshotEpoch {
+			last = inNoLog
+		}
+		c.send(f.conn, jute.PacketAckEpoch, last, binary.BigEndian.AppendUint32(nil, uint32(w.zxid)))
 	case f.stage == stageNewLeader:
 		invariant(w.zxid == makeZxid(f.epoch, 0) && c.currentEpoch == f.epoch,
 			"acknowledging NEWLEADER 0x%x while the current epoch is %d", w.zxid, c.currentEpoch)
@@ -233,7 +237,12 @@ func (c *Core) syncReceived(p jute.QuorumPacket) {
 	}
 }
 
+// inNoLog is a zxid that no log has, since epochs begin at 1: to whoever says that its log
+// ends there a leader can only send a snapshot. See DESIGN.md, "A truncation that is impossible".
+const inNoLog = 1
+
 func (c *Core) truncate(zxid int64) {
+	f := &c.follow
 	if counterOf(zxid) == 0 && !c.log.mayHold(zxid) {
 		// A leader of Apache's whose epoch began without transactions names the epoch.
 		zxid = c.log.previous(zxid)
@@ -244,6 +253,11 @@ func (c *Core) truncate(zxid int64) {
 	}
 	c.keepCommitted(zxid)
 	if zxid == c.log.last {
+		return
+	}
+	if zxid < c.floor {
+		c.snapshotEpoch = f.epoch
+		c.leaveLeader("it asks to truncate the log to 0x%x, and the oldest snapshot here is of 0x%x; we come again for its snapshot", zxid, c.floor)
 		return
 	}
 	c.log.truncate(zxid)
@@ -269,6 +283,7 @@ func (c *Core) snapshotReceived(in SnapshotReceived) {
 	f.stage, f.coveredTo = stageHistory, f.snapshotZxid
 	f.deadlineMs = c.nowMs + c.initLimitMs()
 	c.log.reset(f.snapshotZxid)
+	c.floor, c.snapshotEpoch = f.snapshotZxid, 0
 	c.deliverable = f.snapshotZxid
 	c.emit(InstallSnapshot{Seq: c.nextSeq(), Zxid: f.snapshotZxid, Handle: in.Handle})
 }

@@ -238,6 +238,7 @@ func logArg(d *datadriven.TestData) []Entry {
 // memberStory is one member of three that obeys these commands, each of which gives it an input:
 //
 //	member sid=1 [voters=3] [log=..] [keep=100] [accepted=..] [current=..] [last=..]
+//	    [floor=..]                         the oldest snapshot
 //	    [observers=0] [snaps=0] [diffs=0]  how many observers there are; learners that may be sent a snapshot, or a difference, at a time
 //	vote 2 state=LOOKING leader=3 zxid=1.3 round=1 epoch=1 [version=2]
 //	open 2, opened 1, closed 1             a learner's connection; our dial succeeded; a connection ended
@@ -316,6 +317,7 @@ func (s *memberStory) member(d *datadriven.TestData) {
 	boot := Boot{AcceptedEpoch: int64(intArg(d, "accepted", 0)), CurrentEpoch: int64(intArg(d, "current", 0))}
 	if log := logArg(d); len(log) > 0 {
 		boot.LastZxid = log[len(log)-1].Zxid
+		boot.Floor = zxidArg(d, "floor")
 		boot.Recent = log[max(0, len(log)-config.CommitLogCount):]
 	}
 	s.nowMs = 0

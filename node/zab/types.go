@@ -59,6 +59,7 @@ type Boot struct {
 	AcceptedEpoch int64
 	CurrentEpoch  int64
 	LastZxid      int64   // end of the log; the tree equals the log up to here
+	Floor         int64   // the log can be truncated to here and not below: the oldest snapshot's zxid
 	Recent        []Entry // the newest logged transactions, oldest first, at most CommitLogCount
 }
 

@@ -32,7 +32,7 @@ func (n *node) carryOut(e Effect) uint64 {
 			keep--
 		}
 		if keep < n.snapTo {
-			n.snapTo = keep // an older snapshot served
+			panic(fmt.Sprintf("member %d is to truncate to 0x%x, below its only snapshot", n.sid, e.Zxid))
 		}
 		n.log = slices.Clone(n.log[:keep])
 		n.tree, n.verified = slices.Clone(n.log), 0

@@ -34,6 +34,7 @@ type world struct {
 	leaderOf map[int64]int64
 	asked    map[uint64]question
 	answered int
+	replaced int // snapshots that were sent because a log could not be truncated
 	tokens   uint64
 
 	trace func(format string, args ...any) // nil when nobody watches
@@ -141,6 +142,9 @@ func (n *node) start() {
 	boot := Boot{AcceptedEpoch: n.accepted, CurrentEpoch: n.current}
 	if len(n.log) > 0 {
 		boot.LastZxid = n.log[len(n.log)-1].Zxid
+		if n.snapTo > 0 {
+			boot.Floor = n.log[n.snapTo-1].Zxid
+		}
 		boot.Recent = slices.Clone(n.log[max(n.snapTo, len(n.log)-c.CommitLogCount):])
 	}
 	n.core = New(c, boot)
@@ -234,6 +238,9 @@ func (n *node) carry(e Effect) {
 		n.checkSend(e.Packet)
 		n.queue(e.Conn, packet{QuorumPacket: e.Packet})
 	case SendSnapshot:
+		if l := n.core.learner(e.Conn); l != nil && l.lastZxid == inNoLog {
+			w.replaced++
+		}
 		n.queue(e.Conn, packet{isSnap: true, snapshot: slices.Clone(n.tree)})
 	case Close:
 		n.closeConn(e)
