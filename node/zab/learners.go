@@ -117,6 +117,12 @@ func (c *Core) learnerInfoReceived(l *learner, p jute.QuorumPacket) {
 		c.accuseLearner(l, problem)
 		return
 	}
+	if info.ConfigVersion > c.members.committed.Version {
+		// Where the membership can change it is honest, and we are the one who missed that.
+		l.breach = c.cfg.Reconfig == nil
+		c.dropLearner(l, fmt.Sprintf("member %d has configuration version %x, newer than ours", info.ServerID, info.ConfigVersion), true)
+		return
+	}
 	// A member keeps one connection: an older one is dead, we just did not hear of it.
 	for _, other := range c.learners {
 		if other.sid == info.ServerID {
@@ -152,8 +158,6 @@ func (c *Core) parseLearnerInfo(data []byte) (info jute.LearnerInfo, problem str
 		problem = fmt.Sprintf("member %d is no other member of our configuration", info.ServerID)
 	case info.ProtocolVersion < protocolVersion:
 		problem = fmt.Sprintf("member %d speaks protocol 0x%x, older than ZooKeeper 3.4", info.ServerID, info.ProtocolVersion)
-	case info.ConfigVersion > c.members.committed.Version:
-		problem = fmt.Sprintf("member %d has configuration version %x, newer than ours", info.ServerID, info.ConfigVersion)
 	}
 	return info, problem
 }
