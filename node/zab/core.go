@@ -85,7 +85,7 @@ func New(cfg Config, boot Boot) *Core {
 		acceptedEpoch: accepted,
 		currentEpoch:  boot.CurrentEpoch,
 		promisedEpoch: accepted,
-		members:       newMemberships(&cfg),
+		members:       newMemberships(&cfg, boot),
 		log:           newHistory(boot, cfg.CommitLogCount),
 		deliverable:   boot.LastZxid,
 		floor:         boot.Floor,
@@ -110,6 +110,7 @@ func (c *Core) Step(nowMs int64, in Input) []Effect {
 	c.out = c.out[:0]
 	if !c.booted {
 		c.booted = true
+		c.saveForgotten()
 		c.startElection(nobody)
 	}
 	switch in := in.(type) {

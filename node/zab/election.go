@@ -154,6 +154,9 @@ func (c *Core) better(v, w vote) bool {
 	if v.zxid != w.zxid {
 		return v.zxid > w.zxid
 	}
+	if now := c.members.committed.Verifier; c.members.next != nil && (now.Weight(v.leader) > 0) != (now.Weight(w.leader) > 0) {
+		return now.Weight(v.leader) > 0 // whoever knows only the committed configuration votes for nobody else
+	}
 	return v.leader > w.leader
 }
 

@@ -386,6 +386,8 @@ func (c *Core) newLeaderReceived(zxid int64, text []byte) {
 		c.members.told = &m
 		if m.Version > c.members.committed.Version {
 			c.setNext(&m)
+		} else if c.members.next != nil {
+			c.setNext(nil) // it is not in this leader's history, which is ours from here on
 		}
 	}
 	c.saveCurrentEpoch(f.epoch)

@@ -117,7 +117,7 @@ func (c *Core) learnerInfoReceived(l *learner, p jute.QuorumPacket) {
 		c.accuseLearner(l, problem)
 		return
 	}
-	if info.ConfigVersion > c.members.committed.Version {
+	if c.confirmMembership(info.ConfigVersion); info.ConfigVersion > c.members.committed.Version {
 		// Where the membership can change it is honest, and we are the one who missed that.
 		l.breach = c.cfg.Reconfig == nil
 		c.dropLearner(l, fmt.Sprintf("member %d has configuration version %x, newer than ours", info.ServerID, info.ConfigVersion), true)

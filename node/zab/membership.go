@@ -53,15 +53,29 @@ type memberships struct {
 	told *Membership
 }
 
-func newMemberships(cfg *Config) memberships {
+// newMemberships takes what the disk knows of. A proposed configuration is saved before the
+// transaction that proposes it, so a crash may leave the one without the other. This member
+// has vouched for it if its log reaches that far, or if it was told before its current epoch
+// was saved. Otherwise it must not count: no quorum may ever have heard of it, and a leader
+// that were to complete it would commit what its log does not have.
+func newMemberships(cfg *Config, boot Boot) memberships {
 	m := memberships{committed: Membership{
 		Version: cfg.ConfigVersion, Text: cfg.ElectionConfig, Verifier: cfg.Verifier, Quorum: cfg.QuorumAddresses,
 	}}
-	if r := cfg.Reconfig; r != nil && r.Next != nil && r.Next.Version > m.committed.Version {
+	if r := cfg.Reconfig; r != nil && r.Next != nil && r.Next.Version > m.committed.Version &&
+		r.Next.Version <= max(boot.LastZxid, makeZxid(boot.CurrentEpoch, 0)) {
 		m.next = r.Next
 	}
 	m.count()
 	return m
+}
+
+// saveForgotten makes durable that newMemberships did not take what the disk had proposed.
+// Later the log may reach beyond it, and it would be taken for a part of that.
+func (c *Core) saveForgotten() {
+	if r := c.cfg.Reconfig; r != nil && r.Next != nil && c.members.next == nil {
+		c.saveMembership()
+	}
 }
 
 // count finds the voters again after a change.
@@ -206,6 +220,24 @@ func (c *Core) hearMembership(text []byte) {
 		return
 	}
 	if m, ok := c.parseMembership(text); ok && c.activate(&m) {
+		c.startRound(c.ownVote())
+	}
+}
+
+// confirmMembership hears from a learner that the configuration which is proposed here was
+// committed. A member that restarted may be elected by those who know that already, without
+// having heard a vote of theirs.
+func (c *Core) confirmMembership(version int64) {
+	next := c.members.next
+	if next == nil || next.Version != version || c.role == RoleLeaderEstablished {
+		return
+	}
+	c.activate(next)
+	switch {
+	case c.role == RoleLeading:
+		c.checkAccepted()
+		c.checkNewLeader()
+	case !c.election.decided:
 		c.startRound(c.ownVote())
 	}
 }

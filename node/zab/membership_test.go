@@ -1,0 +1,147 @@
+package zab
+
+import (
+	"fmt"
+	"testing"
+
+	"zoolab/node/quorum"
+	"zoolab/zk/jute"
+)
+
+// parseTestMembership reads "voters=N version=V": members 1 to N, all with a vote.
+func parseTestMembership(text []byte) (Membership, error) {
+	var voters int
+	m := Membership{Text: text, Quorum: make(map[int64]string)}
+	if _, err := fmt.Sscanf(string(text), "voters=%d version=%x", &voters, &m.Version); err != nil {
+		return m, err
+	}
+	var sids []int64
+	for sid := range int64(voters) {
+		sids = append(sids, sid+1)
+		m.Quorum[sid+1] = "here"
+	}
+	var err error
+	m.Verifier, err = quorum.NewMajority(sids, m.Version)
+	return m, err
+}
+
+func testMembership(t *testing.T, voters int, version int64) *Membership {
+	t.Helper()
+	m, err := parseTestMembership(fmt.Appendf(nil, "voters=%d version=%x", voters, version))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &m
+}
+
+// reconfigurable starts member 1 of three, whose disk has a proposed membership.
+func reconfigurable(t *testing.T, boot Boot, next *Membership) (*Core, []Effect) {
+	t.Helper()
+	m := testMembership(t, 3, 0x100000001)
+	c := New(Config{
+		SID: 1, TickMs: 1000, InitLimitTicks: 10, SyncLimitTicks: 5, FinalizeWaitMs: 200, CommitLogCount: 10,
+		Verifier: m.Verifier, ElectionConfig: m.Text, ConfigVersion: m.Version, QuorumAddresses: m.Quorum,
+		Reconfig: &Reconfig{Parse: parseTestMembership, TextOf: func([]byte) []byte { return nil }, Next: next},
+	}, boot)
+	return c, c.Step(0, Tick{})
+}
+
+// TestProposedMembershipOnDisk: a crash between saving a proposed membership and logging its
+// transaction leaves one for which nobody has vouched.
+func TestProposedMembershipOnDisk(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		version, last int64
+		currentEpoch  int64
+		counts        bool
+	}{
+		{"its transaction ends the log", 0x200000005, 0x200000005, 2, true},
+		{"the log goes on behind it", 0x200000005, 0x200000009, 2, true},
+		{"its transaction was lost", 0x200000005, 0x200000004, 2, false},
+		{"its transaction was lost while synchronizing with a later epoch", 0x300000005, 0x300000004, 2, false},
+		{"NEWLEADER of the current epoch told it", 0x200000005, 0x200000004, 3, true},
+		{"the current epoch made it", 0x300000000, 0x200000004, 3, true},
+		{"an epoch made it that never became the current one", 0x300000000, 0x200000004, 2, false},
+		{"it is older than the committed one", 0x100000000, 0x200000004, 2, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			boot := Boot{AcceptedEpoch: 3, CurrentEpoch: tt.currentEpoch, LastZxid: tt.last}
+			c, effects := reconfigurable(t, boot, testMembership(t, 5, tt.version))
+			if _, next := c.Memberships(); (next != nil) != tt.counts {
+				t.Errorf("the proposed membership is %v, want that it counts: %v", next, tt.counts)
+			}
+			saved := false
+			for _, e := range effects {
+				if save, ok := e.(SaveMembership); ok {
+					saved = save.Next == nil
+				}
+			}
+			if saved == tt.counts {
+				t.Errorf("the disk is made to forget it: %v, want %v", saved, !tt.counts)
+			}
+		})
+	}
+}
+
+// TestLeaderWithoutProposedMembership: what a leader does not have in its history its
+// followers drop with NEWLEADER. A later reconfiguration would pass it off as committed.
+func TestLeaderWithoutProposedMembership(t *testing.T) {
+	c, _ := reconfigurable(t, Boot{AcceptedEpoch: 3, CurrentEpoch: 3, LastZxid: 0x200000004}, testMembership(t, 5, 0x200000005))
+	for _, from := range []int64{2, 3, 4, 5} {
+		c.Step(0, NotificationReceived{From: from, N: jute.Notification{
+			State: jute.Looking, Leader: 3, Zxid: 0x300000001, ElectionEpoch: 1, PeerEpoch: 3, Version: 2,
+		}})
+	}
+	if c.Role() != RoleFollowing {
+		t.Fatalf("member 1 is %v", c.Role())
+	}
+	c.Step(0, ConnOpened{Conn: 1})
+	packet := func(kind jute.PacketType, zxid int64, data string) {
+		c.Step(0, PacketReceived{Conn: 1, Packet: jute.QuorumPacket{Type: kind, Zxid: zxid, Data: []byte(data)}})
+		c.Step(0, DiskDone{Seq: c.lastSeq})
+	}
+	packet(jute.PacketLeaderInfo, 0x400000000, "\x00\x01\x00\x00")
+	packet(jute.PacketDiff, 0x300000001, "")
+	packet(jute.PacketProposal, 0x300000001, "a write")
+	packet(jute.PacketCommit, 0x300000001, "")
+	packet(jute.PacketNewLeader, 0x400000000, string(testMembership(t, 3, 0x100000001).Text))
+	if c.follow.stage != stageUpToDate {
+		t.Fatalf("NEWLEADER is not acknowledged, the stage is %d", c.follow.stage)
+	}
+	if _, next := c.Memberships(); next != nil {
+		t.Errorf("membership %x is proposed still", next.Version)
+	}
+}
+
+// TestLearnerKnowsOfCommit: a learner that has activated what is only proposed here is no
+// stranger, and may not be refused.
+func TestLearnerKnowsOfCommit(t *testing.T) {
+	next := testMembership(t, 5, 0x200000005)
+	c, _ := reconfigurable(t, Boot{AcceptedEpoch: 2, CurrentEpoch: 2, LastZxid: 0x200000005}, next)
+	c.Step(0, ConnOpened{Conn: 2, Incoming: true})
+	info := jute.LearnerInfo{ServerID: 2, ProtocolVersion: protocolVersion, ConfigVersion: next.Version}
+	for _, e := range c.Step(0, PacketReceived{Conn: 2, Packet: jute.QuorumPacket{
+		Type: jute.PacketFollowerInfo, Zxid: 0x200000000, Data: jute.Marshal(&info),
+	}}) {
+		if closed, ok := e.(Close); ok {
+			t.Errorf("the learner is refused: %s", closed.Reason)
+		}
+	}
+	if committed, proposed := c.Memberships(); committed.Version != next.Version || proposed != nil {
+		t.Errorf("membership %x is committed and %v proposed, want %x and none", committed.Version, proposed, next.Version)
+	}
+}
+
+// TestCandidateOfCommittedMembership: of two with the same log the one wins for whom those
+// can vote, too, who have not heard of the proposed membership.
+func TestCandidateOfCommittedMembership(t *testing.T) {
+	c, _ := reconfigurable(t, Boot{AcceptedEpoch: 2, CurrentEpoch: 2, LastZxid: 0x200000005}, testMembership(t, 5, 0x200000005))
+	committed, proposed := vote{leader: 3, zxid: 0x200000005, peerEpoch: 2}, vote{leader: 5, zxid: 0x200000005, peerEpoch: 2}
+	if !c.better(committed, proposed) || c.better(proposed, committed) {
+		t.Error("a member of the proposed configuration beats one of the committed one with the same log")
+	}
+	proposed.zxid++
+	if !c.better(proposed, committed) {
+		t.Error("a member of the proposed configuration with more of the log does not win")
+	}
+}
