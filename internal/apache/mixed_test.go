@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,9 +17,9 @@ import (
 // buildNode builds this server.
 func buildNode(t *testing.T) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "node")
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "zoolab/node").CombinedOutput(); err != nil {
-		t.Fatalf("build this server: %v\n%s", err, output)
+	binary, err := BuildNode(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
 	return binary
 }

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -110,6 +108,24 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
+// MainWithNode runs a package's tests with this repository's server built for all of them,
+// at the path that it stores in binary.
+func MainWithNode(m *testing.M, binary *string) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "test-node")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		if *binary, err = apache.BuildNode(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
 // nodeDir holds the built server; it is empty if no test needed one.
 var nodeDir string
 
@@ -119,12 +135,7 @@ var buildNode = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	nodeDir = dir
-	binary := filepath.Join(dir, "node")
-	out, err := exec.Command("go", "build", "-o", binary, "zoolab/node").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build zoolab/node: %w\n%s", err, out)
-	}
-	return binary, nil
+	return apache.BuildNode(dir)
 })
 
 // sharedServers are the servers that Main ends, by kind.

@@ -40,13 +40,7 @@ func (b builder) Run() int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	buildOnce = sync.OnceValues(func() (string, error) {
-		binary := filepath.Join(dir, "node")
-		if out, err := exec.Command("go", "build", "-o", binary, "zoolab/node").CombinedOutput(); err != nil {
-			return "", fmt.Errorf("go build zoolab/node: %w\n%s", err, out)
-		}
-		return binary, nil
-	})
+	buildOnce = sync.OnceValues(func() (string, error) { return apache.BuildNode(dir) })
 	return b.m.Run()
 }
 

@@ -46,21 +46,13 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		shared.dir = dir
-		shared.binary = sync.OnceValues(buildNode)
+		shared.binary = sync.OnceValues(func() (string, error) { return apache.BuildNode(dir) })
 		shared.alone = sync.OnceValues(func() (string, error) { return startNodes("alone", 1) })
 		shared.ensemble = sync.OnceValues(func() (string, error) { return startNodes("ensemble", ensembleSize) })
 		shared.java = sync.OnceValues(func() (string, error) { return startServers("java", apache.Config{}) })
 		defer func() { _ = apache.StopAll(shared.servers) }()
 		return m.Run()
 	}())
-}
-
-func buildNode() (string, error) {
-	binary := filepath.Join(shared.dir, "node")
-	if out, err := exec.Command("go", "build", "-o", binary, "zoolab/node").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build zoolab/node: %w\n%s", err, out)
-	}
-	return binary, nil
 }
 
 // startNodes starts this repository's server.

@@ -5,14 +5,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"zoolab/internal/apache"
+	testservers "zoolab/internal/servers"
 
 	// The server under test is built while the tests run. This import makes go test see
 	// that it changed, instead of giving a result from its cache.
@@ -34,20 +33,7 @@ var nodeBinary string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "conformance")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		nodeBinary = filepath.Join(dir, "node")
-		if out, err := exec.Command("go", "build", "-o", nodeBinary, "zoolab/node").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
-			return 1
-		}
-		return m.Run()
-	}())
+	testservers.MainWithNode(m, &nodeBinary)
 }
 
 // servers starts a server for each configuration that is asked for, once in a test.

@@ -2,13 +2,10 @@ package mixedtest
 
 import (
 	"flag"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"zoolab/internal/apache"
+	"zoolab/internal/servers"
 
 	// The binary under test is built while the tests run. This import makes go test see
 	// that it changed, instead of giving a result from its cache.
@@ -22,20 +19,7 @@ var nodeBinary string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "mixedtest")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		nodeBinary = filepath.Join(dir, "node")
-		if out, err := exec.Command("go", "build", "-o", nodeBinary, "zoolab/node").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
-			return 1
-		}
-		return m.Run()
-	}())
+	servers.MainWithNode(m, &nodeBinary)
 }
 
 // requireApache skips a test where there is no Java server, and in short tests.

@@ -3,8 +3,6 @@ package servetest
 import (
 	"context"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -22,8 +20,6 @@ func sorted(s []string) []string {
 
 // buildNode builds the server once for all tests of this package.
 var nodeBinary string
-
-func TestMain(m *testing.M) { mainWithBinary(m) }
 
 // startServer starts a lone server; without a command it is Apache's.
 func startServer(t *testing.T, extra map[string]string, command ...string) *apache.Server {
@@ -54,15 +50,6 @@ func startServer(t *testing.T, extra map[string]string, command ...string) *apac
 func startNode(t *testing.T, extra map[string]string) *apache.Server {
 	t.Helper()
 	return startServer(t, extra, nodeBinary, "serve")
-}
-
-func buildInto(dir string) (string, error) {
-	binary := filepath.Join(dir, "node")
-	out, err := exec.Command("go", "build", "-o", binary, "zoolab/node").CombinedOutput()
-	if err != nil {
-		return "", &exec.Error{Name: string(out), Err: err}
-	}
-	return binary, nil
 }
 
 // accepted lists where the answers may differ from Apache's: the beginning of the line in
