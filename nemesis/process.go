@@ -50,14 +50,14 @@ func (f processFault) inject(ctx context.Context, w *world, s activeStep) error 
 	for _, member := range s.targets {
 		w.hold(member, s.id, f.holds)
 	}
-	return eachMember(s.targets, func(member string) error { return w.reconcile(ctx, member) })
+	return w.eachMember(s.targets, func(member string) error { return w.reconcile(ctx, member) })
 }
 
 func (f processFault) heal(ctx context.Context, w *world, s activeStep) error {
 	for _, member := range s.targets {
 		w.release(member, s.id)
 	}
-	return eachMember(s.targets, func(member string) error { return w.reconcile(ctx, member) })
+	return w.eachMember(s.targets, func(member string) error { return w.reconcile(ctx, member) })
 }
 
 // check wants each target in the state that the active faults ask for, and its
@@ -65,7 +65,7 @@ func (f processFault) heal(ctx context.Context, w *world, s activeStep) error {
 func (f processFault) check(ctx context.Context, w *world, s activeStep) (string, error) {
 	var mu sync.Mutex
 	var seen []string
-	err := eachMember(s.targets, func(member string) error {
+	err := w.eachMember(s.targets, func(member string) error {
 		want := w.wanted(member)
 		status, err := w.injector.Status(ctx, member)
 		if err != nil {
@@ -88,12 +88,12 @@ func (f processFault) check(ctx context.Context, w *world, s activeStep) (string
 }
 
 // eachMember calls f for all members at the same time and joins the errors.
-func eachMember(members []string, f func(member string) error) error {
+func (w *world) eachMember(members []string, f func(member string) error) error {
 	errs := make([]error, len(members))
-	var wg sync.WaitGroup
+	tasks := make([]func(), len(members))
 	for i, member := range members {
-		wg.Go(func() { errs[i] = f(member) })
+		tasks[i] = func() { errs[i] = f(member) }
 	}
-	wg.Wait()
+	Together(ClockOf(w.injector), tasks...)
 	return errors.Join(errs...)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -74,6 +73,7 @@ func (o Outcome) Unavailable() bool { return errors.Is(o.Err, ErrUnavailable) }
 type executor struct {
 	world    *world
 	recorder Recorder
+	clock    Clock
 	start    time.Time
 }
 
@@ -85,9 +85,10 @@ func Run(ctx context.Context, schedule Schedule, injector Injector, recorder Rec
 	if err := schedule.Validate(); err != nil {
 		return nil, err
 	}
-	e := &executor{world: newWorld(injector, schedule.Members), recorder: recorder, start: time.Now()}
+	clock := ClockOf(injector)
+	e := &executor{world: newWorld(injector, schedule.Members), recorder: recorder, clock: clock, start: clock.Now()}
 	defer func() {
-		healCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), healAllTimeout)
+		healCtx, cancel := clock.WithTimeout(context.WithoutCancel(ctx), healAllTimeout)
 		defer cancel()
 		if healErr := injector.HealAll(healCtx); healErr != nil {
 			err = errors.Join(err, fmt.Errorf("nemesis: final heal: %w", healErr))
@@ -95,11 +96,11 @@ func Run(ctx context.Context, schedule Schedule, injector Injector, recorder Rec
 	}()
 
 	results := make([]*Outcome, len(schedule.Steps))
-	var wg sync.WaitGroup
+	tasks := make([]func(), len(schedule.Steps))
 	for i, step := range schedule.Steps {
-		wg.Go(func() { results[i] = e.runStep(ctx, i, step) })
+		tasks[i] = func() { results[i] = e.runStep(ctx, i, step) }
 	}
-	wg.Wait()
+	Together(clock, tasks...)
 	for _, outcome := range results {
 		if outcome != nil {
 			outcomes = append(outcomes, *outcome)
@@ -143,7 +144,7 @@ func (e *executor) runStep(ctx context.Context, index int, step Step) *Outcome {
 // inject changes the cluster. It doesn't end with ctx: a change that is cut off
 // may still be carried out by the engine, after its heal.
 func (e *executor) inject(ctx context.Context, fault Fault, s activeStep) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), injectTimeout)
+	ctx, cancel := e.clock.WithTimeout(context.WithoutCancel(ctx), injectTimeout)
 	defer cancel()
 	e.world.change.Lock()
 	defer e.world.change.Unlock()
@@ -153,7 +154,7 @@ func (e *executor) inject(ctx context.Context, fault Fault, s activeStep) error 
 // healStep ends a step, also after ctx has ended and after a failed inject,
 // which may have hit some of its targets.
 func (e *executor) healStep(ctx context.Context, fault Fault, s activeStep, out *Outcome) {
-	healCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), healTimeout)
+	healCtx, cancel := e.clock.WithTimeout(context.WithoutCancel(ctx), healTimeout)
 	defer cancel()
 	out.HealAt = e.elapsed()
 	e.record(s, PhaseHeal, "", nil)
@@ -183,10 +184,8 @@ func (e *executor) heal(ctx context.Context, fault Fault, s activeStep) error {
 		if err == nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrCrashed) || try == healTries {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if e.clock.Sleep(ctx, probeInterval) != nil {
 			return err
-		case <-time.After(probeInterval):
 		}
 	}
 }
@@ -194,7 +193,7 @@ func (e *executor) heal(ctx context.Context, fault Fault, s activeStep) error {
 // prove repeats the fault's check until it succeeds or the timeout is over. A
 // check that another step's change made fail is repeated like any other.
 func (e *executor) prove(ctx context.Context, fault Fault, s activeStep, timeout time.Duration) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := e.clock.WithTimeout(ctx, timeout)
 	defer cancel()
 	lastErr := errors.New("no check came to an end")
 	for {
@@ -205,10 +204,8 @@ func (e *executor) prove(ctx context.Context, fault Fault, s activeStep, timeout
 		if ctx.Err() == nil {
 			lastErr = err
 		}
-		select {
-		case <-ctx.Done():
+		if e.clock.Sleep(ctx, probeInterval) != nil {
 			return "", fmt.Errorf("within %s: %w", timeout, lastErr)
-		case <-time.After(probeInterval):
 		}
 	}
 }
@@ -228,39 +225,30 @@ func (e *executor) resolve(ctx context.Context, index int, targets []string) ([]
 }
 
 func (e *executor) leader(ctx context.Context, index int) (name, detail string) {
-	ctx, cancel := context.WithTimeout(ctx, leaderTimeout)
+	ctx, cancel := e.clock.WithTimeout(ctx, leaderTimeout)
 	defer cancel()
 	for {
 		name, err := e.world.injector.Leader(ctx)
 		if err == nil {
 			return name, "leader is " + name
 		}
-		select {
-		case <-ctx.Done():
+		if e.clock.Sleep(ctx, probeInterval) != nil {
 			name = e.world.members[index%len(e.world.members)]
 			return name, fmt.Sprintf("no leader within %s (%v), took %s", leaderTimeout, err, name)
-		case <-time.After(probeInterval):
 		}
 	}
 }
 
 func (e *executor) record(s activeStep, phase Phase, detail string, err error) {
 	e.recorder.RecordNemesis(Event{
-		Time: time.Now(), Index: s.index, Phase: phase, Fault: s.step.Fault,
+		Time: e.clock.Now(), Index: s.index, Phase: phase, Fault: s.step.Fault,
 		Variant: s.step.Variant, Targets: s.targets, Detail: detail, Err: err,
 	})
 }
 
-func (e *executor) elapsed() time.Duration { return time.Since(e.start) }
+func (e *executor) elapsed() time.Duration { return e.clock.Now().Sub(e.start) }
 
 // sleepUntil waits until the time since the start is at, or ctx ends.
 func (e *executor) sleepUntil(ctx context.Context, at time.Duration) error {
-	timer := time.NewTimer(at - e.elapsed())
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return ctx.Err()
-	}
+	return e.clock.Sleep(ctx, at-e.elapsed())
 }
