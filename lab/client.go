@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"zoolab/lab/datadir"
@@ -28,15 +29,32 @@ type session struct {
 	addr   string // members that the session may use, with commas
 	client *zk.Client
 
-	fires   map[string]onceWatch   // path -> its watch that has not fired yet
-	fired   []workloads.WatchEvent // not yet handed over
-	follows chan zk.Event          // nil without Follow
+	users []string // presented so far
+
+	fires   map[watchedPath]onceWatch // watches that have not fired yet
+	fired   []workloads.WatchEvent    // not yet handed over
+	follows [2]chan zk.Event          // of the znode alone, and recursive; nil without Follow
 }
+
+// watchedPath tells watches that fire once apart: a server keeps one of each kind for
+// a path.
+type watchedPath struct {
+	path string
+	kind watchKind
+}
+
+type watchKind uint8
+
+const (
+	watchData watchKind = iota
+	watchExistence
+	watchChildren
+)
 
 // onceWatch fires once.
 type onceWatch struct {
 	fires <-chan zk.Event
-	mzxid int64 // of the data that it was set on
+	zxid  int64 // of what it was set on, 0 for a znode that was not there
 }
 
 // followCapacity is room for what a followed tree sees between two operations.
@@ -101,9 +119,14 @@ func (s *session) Create(ctx context.Context, path string, data []byte) (workloa
 
 // CreateMode implements workloads.Service, as do the methods below.
 func (s *session) CreateMode(ctx context.Context, path string, data []byte, mode workloads.Mode) (string, workloads.Stat, int64, error) {
-	kind := zk.PersistentSequential
-	if mode == workloads.Ephemeral {
+	kind := zk.Persistent
+	switch mode {
+	case workloads.Sequential:
+		kind = zk.PersistentSequential
+	case workloads.Ephemeral:
 		kind = zk.Ephemeral
+	case workloads.Sequential | workloads.Ephemeral:
+		kind = zk.EphemeralSequential
 	}
 	reply, err := s.client.Create(ctx, path, data, kind)
 	return reply.Path, statOf(&reply.Stat), reply.Zxid, classify(err)
@@ -135,49 +158,75 @@ func (s *session) Multi(ctx context.Context, parts []workloads.Part) (int64, err
 	return reply.Zxid, classify(err)
 }
 
-// Watch reads a znode and watches it. While the data is still that of an
-// earlier watch, servers know of one only, and the client's second one is let go.
+// Watch reads a znode and watches its data.
 func (s *session) Watch(ctx context.Context, path string) (workloads.Stat, int64, error) {
 	reply, fires, err := s.client.GetW(ctx, path)
-	if err != nil {
-		return workloads.Stat{}, reply.Zxid, classify(err)
+	if err == nil {
+		s.armed(watchedPath{path, watchData}, fires, reply.Stat.Mzxid)
 	}
-	if old, ok := s.fires[path]; ok && old.mzxid == reply.Stat.Mzxid {
-		return statOf(&reply.Stat), reply.Zxid, nil
+	return statOf(&reply.Stat), reply.Zxid, classify(err)
+}
+
+// Await looks for a znode and watches whether it comes, changes or goes.
+func (s *session) Await(ctx context.Context, path string) (workloads.Stat, int64, error) {
+	reply, fires, err := s.client.ExistsW(ctx, path)
+	if err == nil {
+		s.armed(watchedPath{path, watchExistence}, fires, reply.Stat.Mzxid)
 	}
-	s.poll() // the event of an earlier watch came before the newer data
-	if _, ok := s.fires[path]; !ok {
+	return statOf(&reply.Stat), reply.Zxid, classify(err)
+}
+
+// WatchChildren lists the names of a znode's children and watches them.
+func (s *session) WatchChildren(ctx context.Context, path string) ([]string, workloads.Stat, int64, error) {
+	reply, fires, err := s.client.ChildrenW(ctx, path)
+	if err == nil {
+		s.armed(watchedPath{path, watchChildren}, fires, reply.Stat.Pzxid)
+	}
+	return reply.Children, statOf(&reply.Stat), reply.Zxid, classify(err)
+}
+
+// armed keeps a watch that was just set. While what it was set on is still that of an
+// earlier watch, servers know of one only, and the client's second one is let go.
+func (s *session) armed(at watchedPath, fires <-chan zk.Event, zxid int64) {
+	if old, ok := s.fires[at]; ok && old.zxid == zxid {
+		return
+	}
+	s.poll() // the event of an earlier watch came before the newer state
+	if _, ok := s.fires[at]; !ok {
 		if s.fires == nil {
-			s.fires = make(map[string]onceWatch)
+			s.fires = make(map[watchedPath]onceWatch)
 		}
-		s.fires[path] = onceWatch{fires, reply.Stat.Mzxid}
+		s.fires[at] = onceWatch{fires, zxid}
 	}
-	return statOf(&reply.Stat), reply.Zxid, nil
 }
 
 // poll takes over what the watches that fire once have seen.
 func (s *session) poll() {
-	for path, watch := range s.fires {
+	for at, watch := range s.fires {
 		select {
 		case event := <-watch.fires:
-			delete(s.fires, path)
+			delete(s.fires, at)
 			if event.Type != zk.EventNone {
-				s.fired = append(s.fired, workloads.WatchEvent{Path: event.Path, Zxid: event.Zxid})
+				s.fired = append(s.fired, eventOf(event))
 			}
 		default:
 		}
 	}
 }
 
-// Follow watches all below a path.
-func (s *session) Follow(ctx context.Context, path string) (int64, error) {
-	if s.follows != nil {
+// Follow watches a path, and all below it if recursive.
+func (s *session) Follow(ctx context.Context, path string, recursive bool) (int64, error) {
+	kind, mode := 0, zk.WatchPersistent
+	if recursive {
+		kind, mode = 1, zk.WatchRecursive
+	}
+	if s.follows[kind] != nil {
 		return 0, fmt.Errorf("%w: the session follows already", workloads.ErrNotDone)
 	}
 	follows := make(chan zk.Event, followCapacity)
-	reply, err := s.client.AddWatch(ctx, path, zk.WatchRecursive, follows)
+	reply, err := s.client.AddWatch(ctx, path, mode, follows)
 	if err == nil {
-		s.follows = follows
+		s.follows[kind] = follows
 	}
 	return reply.Zxid, classify(err)
 }
@@ -187,22 +236,63 @@ func (s *session) Events() []workloads.WatchEvent {
 	s.poll()
 	events := s.fired
 	s.fired = nil
-	for range len(s.follows) {
-		event := <-s.follows
-		if event.Type == zk.EventNone {
-			event.Path = ""
+	for _, follows := range s.follows {
+		for range len(follows) {
+			events = append(events, eventOf(<-follows))
 		}
-		events = append(events, workloads.WatchEvent{Path: event.Path, Zxid: event.Zxid})
 	}
 	return events
 }
 
+func eventOf(event zk.Event) workloads.WatchEvent {
+	out := workloads.WatchEvent{Path: event.Path, Zxid: event.Zxid}
+	switch event.Type {
+	case zk.EventCreated:
+		out.Kind = workloads.EventCreated
+	case zk.EventDeleted:
+		out.Kind = workloads.EventDeleted
+	case zk.EventDataChanged:
+		out.Kind = workloads.EventChanged
+	case zk.EventChildrenChanged:
+		out.Kind = workloads.EventChildren
+	default:
+		out.Kind, out.Path = workloads.EventLost, ""
+	}
+	return out
+}
+
+// Login presents a user, whose name is his password.
+func (s *session) Login(ctx context.Context, user string) error {
+	// It is presented again after a Move also if there was no answer: the server may
+	// have it.
+	if !slices.Contains(s.users, user) {
+		s.users = append(s.users, user)
+	}
+	return classify(s.client.AddAuth(ctx, "digest", credential(user)))
+}
+
+func credential(user string) []byte { return []byte(user + ":" + user) }
+
+// Guard leaves a znode to one user, or to everybody.
+func (s *session) Guard(ctx context.Context, path, user string) (int64, error) {
+	acl := zk.WorldACL(zk.PermAll)
+	if user != "" {
+		acl = zk.DigestACL(zk.PermAll, user, user)
+	}
+	reply, err := s.client.SetACL(ctx, path, acl, -1)
+	return reply.Zxid, classify(err)
+}
+
 // Move gives up the connection and takes the session elsewhere.
 func (s *session) Move() error {
-	if s.fires != nil || s.follows != nil {
+	if s.fires != nil || s.follows[0] != nil || s.follows[1] != nil {
 		return fmt.Errorf("%w: the session has watches", workloads.ErrNotDone)
 	}
-	client, err := zk.New(s.addr, append(clientOptions(), zk.WithSession(s.client.Detach()))...)
+	options := append(clientOptions(), zk.WithSession(s.client.Detach()))
+	for _, user := range s.users {
+		options = append(options, zk.WithAuth("digest", credential(user)))
+	}
+	client, err := zk.New(s.addr, options...)
 	if err != nil {
 		return fmt.Errorf("%w: %w", workloads.ErrNotDone, err)
 	}
@@ -235,7 +325,7 @@ func (s *session) node(ctx context.Context, path string) (workloads.TreeNode, []
 }
 
 func statOf(stat *zk.Stat) workloads.Stat {
-	return workloads.Stat{Czxid: stat.Czxid, Mzxid: stat.Mzxid, Version: stat.Version}
+	return workloads.Stat{Czxid: stat.Czxid, Mzxid: stat.Mzxid, Pzxid: stat.Pzxid, Version: stat.Version}
 }
 
 // classify says in the workloads' terms what is certain about an error.
@@ -245,6 +335,7 @@ func classify(err error) error {
 	}
 	for cause, kind := range map[error]error{
 		zk.ErrNoNode: workloads.ErrNoNode, zk.ErrNodeExists: workloads.ErrNodeExists, zk.ErrBadVersion: workloads.ErrBadVersion,
+		zk.ErrNoAuth: workloads.ErrNoAuth,
 	} {
 		if errors.Is(err, cause) {
 			return fmt.Errorf("%w: %w", kind, err)

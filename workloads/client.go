@@ -21,8 +21,8 @@ type Client interface {
 
 // Stat is the part of a znode's stat that workloads look at.
 type Stat struct {
-	Czxid, Mzxid int64
-	Version      int32
+	Czxid, Mzxid, Pzxid int64
+	Version             int32
 }
 
 // Definite errors: the operation certainly did not take effect.
@@ -33,6 +33,8 @@ var (
 	ErrNodeExists = errors.New("node exists")
 	// ErrBadVersion says that the znode is not at the expected version.
 	ErrBadVersion = errors.New("bad version")
+	// ErrNoAuth says that the session may not do this to the znode.
+	ErrNoAuth = errors.New("no permission")
 	// ErrNotDone covers every other error after which the operation certainly
 	// did not happen: it was never sent, or the server refused it.
 	ErrNotDone = errors.New("not done")
@@ -41,7 +43,7 @@ var (
 // Definite says whether err means that the operation certainly did not happen.
 func Definite(err error) bool {
 	return errors.Is(err, ErrNoNode) || errors.Is(err, ErrNodeExists) ||
-		errors.Is(err, ErrBadVersion) || errors.Is(err, ErrNotDone)
+		errors.Is(err, ErrBadVersion) || errors.Is(err, ErrNoAuth) || errors.Is(err, ErrNotDone)
 }
 
 // Outcome classifies an operation by the error of its call. An operation that

@@ -21,11 +21,24 @@ type Service interface {
 
 	// Watch reads a znode and sets a watch on its data that fires once.
 	Watch(ctx context.Context, path string) (stat Stat, zxid int64, err error)
-	// Follow sets a persistent recursive watch, the only one of its session.
-	Follow(ctx context.Context, path string) (zxid int64, err error)
+	// Await looks whether a znode exists and sets a watch that fires once, when it is
+	// made, changed or deleted. Where there is none, the stat is zero and no error.
+	Await(ctx context.Context, path string) (stat Stat, zxid int64, err error)
+	// WatchChildren lists names and sets a watch on them that fires once. Pzxid of
+	// the stat tells how new the list is.
+	WatchChildren(ctx context.Context, path string) (names []string, stat Stat, zxid int64, err error)
+	// Follow sets a persistent watch, on the znode alone or on all below it too. A
+	// session has at most one of each kind.
+	Follow(ctx context.Context, path string, recursive bool) (zxid int64, err error)
 	// Events hands over what watches saw since the last call. Whoever has seen new
 	// data finds its event here.
 	Events() []WatchEvent
+
+	// Login presents a user to the server, on this connection and every later one of
+	// the session.
+	Login(ctx context.Context, user string) error
+	// Guard leaves a znode to one user who has presented himself, with "" to everybody.
+	Guard(ctx context.Context, path, user string) (zxid int64, err error)
 
 	// Move takes the session to whichever member of those it may use answers
 	// first. It returns at once; calls wait for the new connection. A session with
@@ -38,18 +51,31 @@ type Service interface {
 }
 
 // WatchEvent is a change that a watch saw. An empty path stands for changes that
-// the watch of Follow may have missed, as after a reconnect.
+// the watches of Follow may have missed, as after a reconnect.
 type WatchEvent struct {
 	Path string
+	Kind EventKind
 	Zxid int64 // -1 from servers that don't tell
 }
 
-// Mode is the kind of znode that CreateMode makes.
+// EventKind says what a watch saw. The names are those of histories.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventCreated  EventKind = "created"
+	EventDeleted  EventKind = "deleted"
+	EventChanged  EventKind = "changed"
+	EventChildren EventKind = "children"
+	EventLost     EventKind = "lost" // stands for those that were missed; its path is empty
+)
+
+// Mode is the kind of znode that CreateMode makes; the bits may be combined.
 type Mode uint8
 
 // The modes.
 const (
-	Sequential Mode = iota + 1
+	Sequential Mode = 1 << iota
 	Ephemeral
 )
 

@@ -103,7 +103,7 @@ func doWatch(ctx context.Context, client Service, op Op) Op {
 	case "watch":
 		stat, op.Zxid, err = client.Watch(ctx, path)
 	case "follow":
-		op.Zxid, err = client.Follow(ctx, path)
+		op.Zxid, err = client.Follow(ctx, path, true)
 	default:
 		return refuse(op, fmt.Sprintf("the watch workload has no operation %q", op.F))
 	}

@@ -34,7 +34,9 @@ type Workload struct {
 	Setup func(context.Context, Client) error
 
 	// Do carries out one invocation and returns its completion. It keeps no
-	// state and may be called by many goroutines with a Client each.
+	// state and may be called by many goroutines with a Client each. Session of the
+	// invocation must be that of the client: some workloads know by it which znodes
+	// are their own.
 	Do func(context.Context, Client, Op) Op
 
 	// Checkers judge a history of this workload.
