@@ -19,6 +19,7 @@ var goals = map[[2]string]goal{
 	{"read64", "throughput"}:  {2, true, true},
 	{measureGap, "median"}:    {0.8, false, false},
 	{measureMemory, "median"}: {0.25, true, false},
+	{measureStart, "time"}:    {0.25, true, false},
 }
 
 var titles = func() map[string]string {

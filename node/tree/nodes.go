@@ -37,7 +37,6 @@ type node struct {
 	// contentCRC is the CRC-32 of path and data, from which the digest is continued
 	// over the stat.
 	contentCRC uint32
-	hash       uint32
 
 	parent, firstChild handle
 	// prevSibling of a first child is its last sibling, so that children are
@@ -125,7 +124,6 @@ func (s *store) add(parent handle, name string) handle {
 	s.content(h).name = strings.Clone(name)
 	n := s.node(h)
 	n.parent = parent
-	n.hash = s.index.hash(parent, name)
 	p := s.node(parent)
 	if first := p.firstChild; first == noNode {
 		p.firstChild, n.prevSibling = h, h
@@ -136,7 +134,7 @@ func (s *store) add(parent handle, name string) handle {
 		s.node(first).prevSibling = h
 	}
 	p.numChildren++
-	s.index.put(s, h)
+	s.index.put(h, s.index.hash(parent, name))
 	s.link(h)
 	return h
 }
@@ -144,7 +142,7 @@ func (s *store) add(parent handle, name string) handle {
 // remove takes a childless znode out and frees its slot.
 func (s *store) remove(h handle) {
 	n := s.node(h)
-	s.index.delete(s, h)
+	s.index.delete(h, s.index.hash(n.parent, s.content(h).name))
 	p := s.node(n.parent)
 	p.numChildren--
 	switch {
