@@ -68,6 +68,12 @@ def operations(zk):
     print([p.get(PATIENCE) for p in pending][-1], len(zk.get_children("/kazoo")))
 
 
+def fresh(client, path):
+    """Reads what others wrote, which a member may show late to who does not ask it to sync."""
+    client.sync(path)
+    return client.get(path)[0]
+
+
 def transactions(zk):
     for missing in (True, False):
         tx = zk.transaction()
@@ -90,7 +96,7 @@ def access(zk):
     known = connect(auth_data=[("digest", "user:secret")])
     print(known.get("/kazoo/mine")[0])
     zk.set_acls("/kazoo/mine", [make_acl("world", "anyone", read=True)])
-    print(other.get("/kazoo/mine")[0])
+    print(fresh(other, "/kazoo/mine"))
 
 
 def watches(zk):
@@ -165,7 +171,7 @@ def recipes(zk):
             counter += 1
 
     together(4, count)
-    print("counter:", zk.Counter("/kazoo/counter").value)
+    print("counter:", fresh(zk, "/kazoo/counter"))
 
     queue = zk.Queue("/kazoo/queue")
     for value, priority in ((b"late", 200), (b"first", 10), (b"second", 10)):
