@@ -161,7 +161,7 @@ func reportInput(run *store.Run, meta *store.Meta, ops []workloads.Op, results s
 	in := report.Input{
 		Name: meta.Name, Title: fmt.Sprintf("%s under %s", meta.Workload, kindsText(meta.Nemesis)),
 		Verdict: results.Verdict, Cause: results.Cause, Command: meta.Command,
-		Meta: reportMeta(meta), History: ops, Results: results.Checkers, Members: meta.Members,
+		Meta: reportMeta(meta), History: ops, Results: results.Checkers, Members: meta.Members, Shrunk: shrunkInput(run),
 	}
 	for _, fault := range meta.Faults {
 		in.Faults = append(in.Faults, report.Fault{
@@ -169,6 +169,9 @@ func reportInput(run *store.Run, meta *store.Meta, ops []workloads.Op, results s
 			StartNs: fault.StartNs, EffectiveNs: fault.EffectiveNs, EndNs: fault.EndNs, HealedNs: fault.HealedNs,
 			Effective: fault.Effective, Healed: fault.Healed, Detail: fault.Detail,
 		})
+	}
+	for _, phase := range meta.Phases {
+		in.Phases = append(in.Phases, report.Phase(phase))
 	}
 	for _, leader := range meta.Leaders {
 		in.Leaders = append(in.Leaders, report.LeaderSpan(leader))

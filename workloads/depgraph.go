@@ -258,6 +258,7 @@ func (g *depGraph) report(faults *faultList, cycle []pathStep) {
 	antiDependencies := 0
 	var operations []*Operation
 	var words []string
+	var edges []Edge
 	for i, step := range cycle {
 		kinds |= step.edge.kind
 		if step.edge.kind == edgeRW {
@@ -276,9 +277,11 @@ func (g *depGraph) report(faults *faultList, cycle []pathStep) {
 		if step.edge.kind == edgeRT {
 			tail = fmt.Sprintf(" before T%d began", after)
 		}
-		words = append(words, fmt.Sprintf("T%d %s%s", g.operations[step.node].Invoke.Index, step.edge.why, tail))
+		before := g.operations[step.node].Invoke.Index
+		words = append(words, fmt.Sprintf("T%d %s%s", before, step.edge.why, tail))
+		edges = append(edges, Edge{From: before, To: after, Kind: edgeName(step.edge.kind), Why: step.edge.why})
 	}
-	faults.add("", fmt.Sprintf("%s: %s", cycleName(kinds, antiDependencies), strings.Join(words, "; ")), operations...)
+	faults.addCycle("", fmt.Sprintf("%s: %s", cycleName(kinds, antiDependencies), strings.Join(words, "; ")), edges, operations...)
 }
 
 func edgeName(kind edgeKind) string {

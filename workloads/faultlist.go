@@ -15,11 +15,16 @@ type faultList struct {
 // add notes a violation that the operations show. The last one is the one that
 // can't be.
 func (f *faultList) add(key, cause string, operations ...*Operation) {
+	f.addCycle(key, cause, nil, operations...)
+}
+
+// addCycle notes a violation that is a cycle.
+func (f *faultList) addCycle(key, cause string, edges []Edge, operations ...*Operation) {
 	f.count++
 	if len(f.failures) >= max(1, f.max) {
 		return
 	}
-	failure := Failure{Key: key, Cause: cause}
+	failure := Failure{Key: key, Cause: cause, Edges: edges}
 	for i, operation := range operations {
 		step := Step{Op: operation.Invoke.Index, State: describe(operation), Legal: i < len(operations)-1}
 		if !step.Legal {

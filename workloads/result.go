@@ -41,6 +41,14 @@ type Failure struct {
 	Cause string // in words, why this is impossible
 	Ops   []int  // Index of each operation (invocations) that matters, in order of time
 	Steps []Step // the counterexample: longest partial linearization found, then the op that cannot be placed
+	Edges []Edge `json:",omitempty"` // of a cycle of dependencies, in its order; empty for other failures
+}
+
+// Edge says that one transaction must stand before another.
+type Edge struct {
+	From, To int    // Index of the invocations
+	Kind     string // ww, wr, rw or rt
+	Why      string // what the first one did that says so
 }
 
 // Step is one step of a counterexample.

@@ -23,7 +23,7 @@ import (
 // counter, because a script's number can't hold 64 bits. Text is an index into
 // the header's table of strings.
 var columnNames = []string{
-	"dIndex", "dStart", "duration", "process", "f", "key", "node", "in", "out", "error",
+	"dIndex", "dStart", "duration", "process", "f", "key", "node", "in", "out", "session", "error",
 	"outcome", "dZxidHi", "dZxidLo", "dMzxidHi", "dMzxidLo", "version",
 }
 
@@ -120,13 +120,14 @@ func packOperations(ops []operation, table *stringTable) [][]byte {
 		if op.closed {
 			duration = op.endNs/1000 - startUs + 1
 		}
+		_, in, out := op.words(shortText)
 		zxid, mzxid := splitZxid(op.zxid), splitZxid(op.mzxid)
 		row := [...]uint64{
 			zigzag(int64(op.index) - lastIndex), zigzag(startUs - lastStart),
 			uint64(duration), uint64(op.process),
 			uint64(table.id(clip(op.f, maxValueRunes))), uint64(table.id(clip(op.key, maxValueRunes))),
 			uint64(table.id(clip(op.node, maxValueRunes))),
-			uint64(optionalText(table, op.in)), uint64(optionalText(table, op.out)),
+			uint64(table.id(in)), uint64(table.id(out)), uint64(table.id(sessionText(op.session))),
 			uint64(table.id(clip(op.err, maxValueRunes))), uint64(op.outcome),
 			zigzag(zxid[0] - lastZxid[0]), zigzag(zxid[1] - lastZxid[1]),
 			zigzag(mzxid[0] - lastMzxid[0]), zigzag(mzxid[1] - lastMzxid[1]),
@@ -139,14 +140,6 @@ func packOperations(ops []operation, table *stringTable) [][]byte {
 		lastZxid, lastMzxid = zxid, mzxid
 	}
 	return columns
-}
-
-// optionalText numbers a value; nil is the empty string.
-func optionalText(table *stringTable, value any) int64 {
-	if value == nil {
-		return 0
-	}
-	return table.id(valueText(value))
 }
 
 // splitZxid gives epoch and counter.

@@ -56,7 +56,7 @@ func TestColumnsKeepEveryField(t *testing.T) {
 		History: []workloads.Op{
 			{Index: 0, TimeNs: 5_000, Type: workloads.Invoke, Process: 7, F: "write", Key: "k", Value: int64(5), Node: "n1", Version: -1},
 			{Index: 1, TimeNs: 9_000, Type: workloads.Invoke, Process: 8, F: "read", Key: "k", Node: "n2", Version: -1},
-			{Index: 2, TimeNs: 12_000, Type: workloads.OK, Process: 7, F: "write", Key: "k", Value: int64(5), Zxid: math.MaxInt64, Mzxid: 1<<32 | 9, Version: math.MaxInt32},
+			{Index: 2, TimeNs: 12_000, Type: workloads.OK, Process: 7, F: "write", Key: "k", Value: int64(6), Session: 0x1f, Zxid: math.MaxInt64, Mzxid: 1<<32 | 9, Version: math.MaxInt32},
 			{Index: 3, TimeNs: 14_000, Type: workloads.Fail, Process: 8, F: "read", Key: "k", Error: "connection loss", Version: -1},
 			{Index: 4, TimeNs: 20_000, Type: workloads.Invoke, Process: 7, F: "read", Key: "k2", Version: -1},
 		},
@@ -77,8 +77,8 @@ func TestColumnsKeepEveryField(t *testing.T) {
 		t.Errorf("a leader to the end has the end %d µs, want 20", l.EndUs)
 	}
 	text := func(column string, i int) string { return header.Strings[columns[column][i]] }
-	for i, want := range []string{"write|k|n1|5|5|", "read|k|n2|||connection loss", "read|k2||||"} {
-		got := strings.Join([]string{text("f", i), text("key", i), text("node", i), text("in", i), text("out", i), text("error", i)}, "|")
+	for i, want := range []string{"write|k|n1|5|6|0x1f|", "read|k|n2||||connection loss", "read|k2|||||"} {
+		got := strings.Join([]string{text("f", i), text("key", i), text("node", i), text("in", i), text("out", i), text("session", i), text("error", i)}, "|")
 		if got != want {
 			t.Errorf("operation %d = %s, want %s", i, got, want)
 		}

@@ -20,6 +20,7 @@ func TestExamples(t *testing.T) {
 	}
 	for name, in := range map[string]Input{
 		"pass.html": synthInput(12_000, 60, false), "fail.html": synthInput(12_000, 60, true), "empty.html": {Name: "empty"},
+		"append.html": appendStory(), "watch.html": watchStory(), "ephemeral.html": ephemeralStory(), "queue.html": queueStory(),
 	} {
 		file, err := os.Create(filepath.Join(dir, name))
 		if err != nil {

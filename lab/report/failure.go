@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sort"
 	"strconv"
+	"strings"
 
 	"zoolab/workloads"
 )
@@ -23,6 +24,8 @@ type failureView struct {
 	Impossible string // the impossible operation in words
 	Why        string
 	Open       bool
+	Search     bool // the steps are what a search for an order came to, not just a story
+	Edges      []edgeView
 }
 
 // stepView is one operation of a violation.
@@ -30,6 +33,7 @@ type stepView struct {
 	Number   string
 	Index    int
 	Known    bool // the history holds the operation
+	Linked   bool // it is an operation of the timeline
 	Process  string
 	What     string
 	When     string
@@ -37,6 +41,7 @@ type stepView struct {
 	Legal    bool
 	Why      string
 	Evidence string // zxid, version, member
+	Session  string
 }
 
 // failureViews shows the violations of all checkers, worst first, and says how
@@ -49,7 +54,7 @@ func failureViews(r *run, results []workloads.Result) (views []failureView, cut 
 				continue
 			}
 			view := newFailureView(r, &results[i].Failures[j])
-			view.Checker = results[i].Checker
+			view.Checker, view.Search = results[i].Checker, isSearch(results[i].Checker)
 			view.Number = len(views) + 1
 			view.Open = view.Number == 1
 			views = append(views, view)
@@ -62,6 +67,7 @@ func newFailureView(r *run, failure *workloads.Failure) failureView {
 	view := failureView{Key: clip(failure.Key, maxValueRunes), Cause: upperFirst(clip(failure.Cause, 4*maxLineRunes))}
 	var shown []drawn
 	inSteps := make(map[int]bool)
+	numbers := make(map[int]string)
 	steps := failure.Steps
 	if len(steps) > maxSteps {
 		view.StepsCut = len(steps) - maxSteps
@@ -73,7 +79,7 @@ func newFailureView(r *run, failure *workloads.Failure) failureView {
 			Number: number, Index: step.Op, State: clip(step.State, maxValueRunes),
 			Legal: step.Legal, Why: clip(step.Why, 4*maxLineRunes), What: "operation " + strconv.Itoa(step.Op),
 		}
-		inSteps[step.Op] = true
+		inSteps[step.Op], numbers[step.Op] = true, number
 		if op, known := r.find(step.Op); known {
 			line.describe(op)
 			shown = append(shown, drawn{op: op, number: number, impossible: !step.Legal})
@@ -97,14 +103,21 @@ func newFailureView(r *run, failure *workloads.Failure) failureView {
 		view.Ops = append(view.Ops, line)
 		shown = append(shown, drawn{op: op})
 	}
-	view.Picture = newPicture(r, inTime(shown))
+	view.Picture = newPicture(r, inTime(shown), failure.Edges)
+	view.Edges = edgeViews(failure.Edges, numbers)
 	view.Range = spanOf(r, shown)
 	return view
 }
 
+// isSearch says that a checker's steps are the longest order that it could find.
+// The steps of the others are the story of a violation, whose last one can't be.
+func isSearch(checker string) bool {
+	return checker == "linearizable" || strings.HasSuffix(checker, "/linearizable")
+}
+
 // describe fills in what the history tells of the operation.
 func (s *stepView) describe(op *operation) {
-	s.Known = true
+	s.Known, s.Linked = true, true
 	s.Process = fmt.Sprintf("process %d", op.process)
 	s.What = opText(op)
 	s.When = fmt.Sprintf("%s · %s", atText(op.startNs), durationText(op.latencyNs()))
@@ -113,6 +126,9 @@ func (s *stepView) describe(op *operation) {
 	}
 	if op.node != "" {
 		s.Evidence = op.node
+	}
+	if op.session != 0 {
+		s.Session = sessionText(op.session)
 	}
 	if op.zxid != 0 {
 		s.Evidence += " · zxid " + zxidText(op.zxid)

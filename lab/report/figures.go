@@ -100,7 +100,8 @@ func successfulWriteTimes(r *run) []int64 {
 }
 
 // writeSpan is the time in which writes were tried: from the first invocation
-// to the last completion of one, whatever its outcome. A write that was never
+// to the last completion of one, whatever its outcome, but not beyond the time
+// in which clients work at all: until the final operations nobody tries. A write that was never
 // completed counts with its invocation, so that the idle time until the run's
 // end is not taken for an outage.
 func writeSpan(r *run) gap {
@@ -121,6 +122,7 @@ func writeSpan(r *run) gap {
 		}
 		span.toNs = max(span.toNs, end)
 	}
+	span.toNs = max(span.fromNs, min(span.toNs, r.workNs))
 	return span
 }
 

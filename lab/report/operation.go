@@ -39,6 +39,7 @@ type operation struct {
 	zxid    int64
 	mzxid   int64
 	version int32
+	session int64
 	err     string
 }
 
@@ -67,12 +68,17 @@ type run struct {
 	byIndex map[int]int // history Index of invocation or completion -> position in ops
 	endNs   int64       // time of the last thing that happened
 	orphans int         // completions that no invocation waits for
+	workNs  int64       // when clients stopped working, before the final operations; endNs if unknown
 }
 
 // newRun pairs invocations with completions. The nemesis' own entries are left
 // out: faults reach the report as [Fault].
 func newRun(in Input) *run {
 	r := &run{byIndex: make(map[int]int, len(in.History)), endNs: lastNs(in)}
+	r.workNs = r.endNs
+	if len(in.Phases) > 0 && in.Phases[0].EndNs > 0 {
+		r.workNs = in.Phases[0].EndNs
+	}
 	r.ops = make([]operation, 0, len(in.History)/2)
 	open := make(map[int]int)
 	for i := range in.History {
@@ -85,7 +91,7 @@ func newRun(in Input) *run {
 			r.byIndex[entry.Index] = len(r.ops)
 			r.ops = append(r.ops, operation{
 				index: entry.Index, process: entry.Process, f: entry.F, key: entry.Key,
-				node: entry.Node, in: entry.Value, startNs: entry.TimeNs,
+				node: entry.Node, in: entry.Value, startNs: entry.TimeNs, session: entry.Session,
 				endNs: r.endNs, outcome: outcomeInfo, version: -1,
 			})
 			continue
@@ -112,6 +118,9 @@ func (o *operation) complete(entry *workloads.Op) {
 	o.err = entry.Error
 	if entry.Node != "" {
 		o.node = entry.Node
+	}
+	if entry.Session != 0 {
+		o.session = entry.Session
 	}
 	if o.key == "" {
 		o.key = entry.Key

@@ -22,6 +22,7 @@ type page struct {
 	Checkers      []checkerRow
 	Failures      []failureView
 	FailuresCut   int
+	Shrunk        *shrunkView
 	HasTime       bool // something happened, so that there is a timeline to show
 	Functions     []string
 	Faults        []faultRow
@@ -85,6 +86,7 @@ func newPage(in Input) (*page, error) {
 	p.Notes = notes(r, in)
 	p.Checkers = checkerRows(in.Results)
 	p.Failures, p.FailuresCut = failureViews(r, in.Results)
+	p.Shrunk = newShrunkView(in.Shrunk)
 	p.Functions = functionNames(r)
 	p.Faults = faultRows(r, in.Faults)
 	p.FaultsCut = len(in.Faults) - len(p.Faults)

@@ -5,6 +5,8 @@ import (
 	"sort"
 	"strconv"
 	"unicode/utf8"
+
+	"zoolab/workloads"
 )
 
 // Measures of a counterexample's picture, in the units of its viewBox.
@@ -14,6 +16,7 @@ const (
 	pictureRight   = 24.0
 	pictureTop     = 34.0 // room for the time axis
 	rowHeight      = 40.0
+	edgeRowHeight  = 76.0 // of a picture with arrows between its rows
 	barHeight      = 20.0
 	minBarWidth    = 4.0
 	badgeRadius    = 8.0
@@ -29,6 +32,7 @@ type picture struct {
 	Rows    []pictureRow
 	Ticks   []pictureTick
 	Bars    []pictureBar
+	Edges   []pictureEdge
 	LeftOut int    // operations that matter but aren't drawn
 	Label   string // for people who can't see it
 }
@@ -56,6 +60,7 @@ type pictureBar struct {
 	ClippedLeft         bool // began before the picture does
 	Full                string
 	Index               int
+	Linked              bool // it is an operation of the timeline
 }
 
 // drawn is an operation on its way into a picture.
@@ -67,7 +72,7 @@ type drawn struct {
 
 // newPicture lays a counterexample out. Of many operations it draws those of
 // the last steps, because that is where it goes wrong.
-func newPicture(r *run, ops []drawn) *picture {
+func newPicture(r *run, ops []drawn, edges []workloads.Edge) *picture {
 	if len(ops) == 0 {
 		return nil
 	}
@@ -77,11 +82,14 @@ func newPicture(r *run, ops []drawn) *picture {
 		ops = ops[p.LeftOut:]
 	}
 	from, to := pictureSpan(r, ops)
-	rows := pictureRows(ops)
+	rows, rowHeight := pictureRows(ops), rowHeight
+	if len(edges) > 0 {
+		rowHeight = edgeRowHeight
+	}
 	for i, process := range rows {
 		y := pictureTop + float64(i)*rowHeight
 		p.Rows = append(p.Rows, pictureRow{
-			Name: fmt.Sprintf("process %d", process), Y: y + rowHeight, TextY: y + rowHeight/2 + 7,
+			Name: fmt.Sprintf("process %d", process), Y: y + rowHeight, TextY: y + 16 + barHeight/2 + 4,
 		})
 	}
 	p.AxisY = pictureTop - 8
@@ -92,6 +100,7 @@ func newPicture(r *run, ops []drawn) *picture {
 	for i, process := range rows {
 		p.addRow(process, pictureTop+float64(i)*rowHeight, ops, from, x)
 	}
+	p.addEdges(edges)
 	p.Label = fmt.Sprintf("%d operations of %d processes between %s and %s", len(ops), len(rows), atText(from), atText(to))
 	return p
 }
@@ -113,7 +122,7 @@ func (p *picture) addRow(process int, y float64, ops []drawn, from int64, x func
 			X: left, Y: y + 16, Width: max(right-left, minBarWidth), Height: barHeight,
 			TextY: y + 11, BadgeY: y + 16 + barHeight/2, Number: d.number,
 			Label: opText(d.op), Class: d.op.outcome.String(), Open: open,
-			ClippedLeft: d.op.startNs < from, Index: d.op.index,
+			ClippedLeft: d.op.startNs < from, Index: d.op.index, Linked: true,
 			Full: fmt.Sprintf("process %d: %s, %s to %s", process, opText(d.op), atText(d.op.startNs), atText(d.op.endNs)),
 		}
 		if d.impossible {

@@ -18,17 +18,26 @@ type Input struct {
 	Meta     []Meta             // seed, image, driver, versions ... in the order to show
 	History  []workloads.Op     // invocations and completions, in order
 	Results  []workloads.Result // one for each checker
+	Phases   []Phase            // parts of the run, in order, the first that in which clients work; none if unknown
 	Faults   []Fault            // what the nemesis did
 	Leaders  []LeaderSpan       // who led, and when
 	Members  []string           // the ensemble, in the order to show
 	Schedule string             // the fault schedule, YAML
 	NodeLogs []NodeLog          // excerpts of the members' logs
+	Shrunk   *Shrunk            // a smaller run that still fails; nil if nobody looked for one
 }
 
 // Meta is one line of the run's description.
 type Meta struct {
 	Key   string
 	Value string
+}
+
+// Phase is a part of the run, such as "faults", "recovery", "final reads".
+type Phase struct {
+	Name    string
+	StartNs int64
+	EndNs   int64 // 0 if it did not end
 }
 
 // Fault is one fault that the nemesis injected.

@@ -27,66 +27,6 @@ func clip(text string, limit int) string {
 	return text
 }
 
-// valueText prints a value of an operation for people.
-func valueText(value any) string {
-	var b strings.Builder
-	appendValue(&b, value)
-	return clip(b.String(), maxValueRunes)
-}
-
-func appendValue(b *strings.Builder, value any) {
-	// A collection of a million elements is clipped later; this only keeps
-	// the text on the way there small.
-	if b.Len() > 8*maxValueRunes {
-		return
-	}
-	switch v := value.(type) {
-	case nil:
-		b.WriteString("nil")
-	case string:
-		b.WriteString(v)
-	case [2]int64:
-		fmt.Fprintf(b, "%d → %d", v[0], v[1])
-	case []any:
-		b.WriteByte('[')
-		for i, element := range v {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			appendValue(b, element)
-		}
-		b.WriteByte(']')
-	default:
-		fmt.Fprint(b, v)
-	}
-}
-
-// opText says what an operation did, in a few words: "write 5", "read → 3",
-// "cas 3 → 4, failed".
-func opText(op *operation) string {
-	var b strings.Builder
-	b.WriteString(op.f)
-	in := ""
-	if op.in != nil {
-		in = valueText(op.in)
-		b.WriteString(" " + in)
-	}
-	if op.out != nil && op.outcome == outcomeOK {
-		if out := valueText(op.out); out != in {
-			b.WriteString(" → " + out)
-		}
-	}
-	switch {
-	case !op.closed:
-		b.WriteString(", no answer")
-	case op.outcome == outcomeFail:
-		b.WriteString(", failed")
-	case op.outcome == outcomeInfo:
-		b.WriteString(", unknown outcome")
-	}
-	return b.String()
-}
-
 // durationText prints a length of time with three significant digits.
 func durationText(ns int64) string {
 	switch d := time.Duration(ns); {
@@ -165,6 +105,9 @@ func zxidText(zxid int64) string {
 	return "0x" + strconv.FormatUint(uint64(zxid), 16)
 }
 
+// sessionText prints a session as ZooKeeper's own tools do.
+func sessionText(session int64) string { return zxidText(session) }
+
 // verdictWords is how a verdict reads: never a colour alone.
 type verdictWords struct {
 	Class  string // ok, fail or unknown: the style
@@ -182,21 +125,4 @@ func wordsOf(verdict workloads.Verdict) verdictWords {
 	default:
 		return verdictWords{"unknown", "?", "UNKNOWN", "a check could not be carried to its end; this is not a pass"}
 	}
-}
-
-// checkerWords says what a checker checks.
-var checkerWords = map[string]string{
-	"linearizable": "Each znode behaves as if its operations took effect one at a time, each at some instant between its invocation and its completion.",
-	"zxid-order":   "No session ever sees an older zxid than it saw before; version and mzxid of a znode rise together everywhere.",
-	"logs-agree":   "The transaction logs of all members hold the same transactions on the range that they share.",
-	"trees-equal":  "After healing, all members hold the same tree.",
-	"non-vacuous":  "The run tested something: a fault was proved to be in effect, and every kind of operation succeeded at least once.",
-	"complete":     "The run went its whole way: the ensemble recovered after the last fault was healed, and everything was read once more.",
-}
-
-func checkerText(name string) string {
-	if text, ok := checkerWords[name]; ok {
-		return text
-	}
-	return "A checker of this workload."
 }

@@ -168,7 +168,7 @@ func TestPictureLabelsDoNotCollide(t *testing.T) {
 		for i := range maxPictureOps {
 			ops = append(ops, drawn{op: &r.ops[from+i], number: fmt.Sprint(i), impossible: i == 7})
 		}
-		p := newPicture(r, ops)
+		p := newPicture(r, ops, nil)
 		end := make(map[float64]float64)
 		for _, bar := range p.Bars {
 			if bar.X < pictureLeft-1 || bar.X+bar.Width > pictureWidth {

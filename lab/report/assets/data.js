@@ -47,7 +47,7 @@ function unpack(bytes) {
     faults: header.faults, leaders: header.leaders, gapUs: header.gapUs,
     index: runningSum(raw.dIndex), start: runningSum(raw.dStart),
     end: new Float64Array(n), closed: new Uint8Array(n), outcome: Uint8Array.from(raw.outcome),
-    process: raw.process, f: raw.f, key: raw.key, node: raw.node, in: raw.in, out: raw.out, error: raw.error,
+    process: raw.process, f: raw.f, key: raw.key, node: raw.node, in: raw.in, out: raw.out, session: raw.session, error: raw.error,
     zxidHi: runningSum(raw.dZxidHi), zxidLo: runningSum(raw.dZxidLo),
     mzxidHi: runningSum(raw.dMzxidHi), mzxidLo: runningSum(raw.dMzxidLo), version: raw.version,
   };
@@ -125,7 +125,7 @@ function opFields(D, i) {
   const s = D.strings;
   const fields = [
     ['outcome', D.closed[i] ? outcomeNames[D.outcome[i]] : 'info: never completed'],
-    ['error', s[D.error[i]]], ['process', String(D.process[i])], ['member', s[D.node[i]]], ['key', s[D.key[i]]],
+    ['error', s[D.error[i]]], ['process', String(D.process[i])], ['member', s[D.node[i]]], ['session', s[D.session[i]]], ['key', s[D.key[i]]],
     ['invoked', instant(D.start[i], 1)], ['latency', D.closed[i] ? length(D.end[i] - D.start[i]) : ''],
     ['zxid', hex(D.zxidHi[i], D.zxidLo[i])], ['mzxid', hex(D.mzxidHi[i], D.mzxidLo[i])],
     ['version', D.closed[i] && D.version[i] >= 0 ? String(D.version[i]) : ''], ['index', String(D.index[i])],
