@@ -73,6 +73,11 @@ mutants: ## plant known bugs in the server; simulator and lab must catch each
 	scripts/setup
 	$(GO) run ./lab/mutants
 
+.PHONY: mutants-full
+mutants-full: ## the same, with every bug that can be caught on containers planted there too
+	scripts/setup
+	$(GO) run ./lab/mutants -full
+
 .PHONY: bench
 bench: ## measure five members against five of Apache ZooKeeper 3.8.0, in turns
 	scripts/setup
