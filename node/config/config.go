@@ -52,7 +52,7 @@ type Config struct {
 	ExtendedTypesEnabled bool
 	ReconfigEnabled      bool
 	ReadOnlyModeEnabled  bool     // readonlymode.enabled
-	DigestEnabled        bool     // digest.enabled: compare tree digests with other members
+	DigestEnabled        bool     // digest.enabled: keep a digest of the tree and compare it with what transactions carry
 	EnforceQuota         bool     // enforceQuota
 	FourLetterWords      []string // 4lw.commands.whitelist, sorted; ask FourLetterAllowed
 

@@ -172,7 +172,7 @@ func (d *disk) other(e replica.Effect) (seq uint64, err error) {
 		if err := s.Truncate(e.Zxid); err != nil {
 			return 0, d.explain(err)
 		}
-		t, _, loaded, err := loadTree(s, 0)
+		t, _, loaded, err := loadTree(s, 0, d.m.newBuilder)
 		if err == nil && loaded.LastZxid > e.Zxid {
 			err = fmt.Errorf("the log ends at %s after it was truncated to %s", hex(loaded.LastZxid), hex(e.Zxid))
 		}

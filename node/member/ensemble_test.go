@@ -116,7 +116,7 @@ func TestTruncateImpossible(t *testing.T) {
 	}
 	odd := cfgs[2].Storage.DataDir
 	s := seed(t, odd, 1, keep, e1+1, e1+2, e1+3)
-	tr, _, _, err := loadTree(s, 0)
+	tr, _, _, err := loadTree(s, 0, tree.NewBuilder)
 	if err != nil {
 		t.Fatal(err)
 	}

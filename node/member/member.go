@@ -197,6 +197,7 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int, lastCount
 		Prep: prep.Options{
 			ExtendedTypes: m.cfg.ExtendedTypesEnabled, ReconfigEnabled: m.cfg.ReconfigEnabled,
 			MaxNeverUsedMs: m.cfg.Containers.MaxNeverUsedMs, EnforceQuota: m.cfg.EnforceQuota,
+			NoDigest: !m.cfg.DigestEnabled,
 		},
 		Containers: replica.ContainerConfig{
 			CheckIntervalMs: int64(m.cfg.Containers.CheckIntervalMs), MaxPerMinute: int64(m.cfg.Containers.MaxPerMinute),
@@ -252,7 +253,7 @@ func (m *Member) listen() error {
 
 // readSnapshot reads a tree that a leader sends; the replica finishes it.
 func (m *Member) readSnapshot(r *bufio.Reader) (any, error) {
-	b := tree.NewBuilder()
+	b := m.newBuilder()
 	if err := storage.ReadSnapshotStream(r, b, m.cfg.JuteMaxBufferBytes+m.cfg.JuteExtraSizeBytes); err != nil {
 		return nil, err
 	}
@@ -352,7 +353,7 @@ func (m *Member) autopurge(ctx context.Context) {
 // restore loads snapshot and log from the disk.
 func (m *Member) restore() (_ zab.Boot, _ *tree.Tree, replayed int, err error) {
 	began := time.Now()
-	t, recent, loaded, err := loadTree(m.storage, m.cfg.Storage.CommitLogCount)
+	t, recent, loaded, err := loadTree(m.storage, m.cfg.Storage.CommitLogCount, m.newBuilder)
 	if err != nil {
 		return zab.Boot{}, nil, 0, fmt.Errorf("restore from %s: %w", m.cfg.Storage.DataDir, err)
 	}
@@ -381,11 +382,19 @@ func (m *Member) restore() (_ zab.Boot, _ *tree.Tree, replayed int, err error) {
 	return boot, t, loaded.Replayed, nil
 }
 
+// newBuilder starts an empty tree, with a digest unless digest.enabled is false.
+func (m *Member) newBuilder() *tree.Builder {
+	if m.cfg.DigestEnabled {
+		return tree.NewBuilder()
+	}
+	return tree.NewBuilderWithoutDigest()
+}
+
 // loadTree restores a tree and the newest transactions of the log.
-func loadTree(s *storage.Storage, keep int) (t *tree.Tree, recent []zab.Entry, loaded storage.Loaded, err error) {
+func loadTree(s *storage.Storage, keep int, newBuilder func() *tree.Builder) (t *tree.Tree, recent []zab.Entry, loaded storage.Loaded, err error) {
 	var b *tree.Builder
 	loaded, err = s.Load(
-		func() storage.SnapshotSink { b = tree.NewBuilder(); return b },
+		func() storage.SnapshotSink { b = newBuilder(); return b },
 		func(zxid int64, payload []byte) error {
 			if t == nil {
 				t = b.Tree()

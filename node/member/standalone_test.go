@@ -187,7 +187,7 @@ func seed(t *testing.T, dir string, epoch int64, change func(*jute.LoggedTxn), z
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	tr, _, _, err := loadTree(s, 0)
+	tr, _, _, err := loadTree(s, 0, tree.NewBuilder)
 	if err != nil {
 		t.Fatal(err)
 	}

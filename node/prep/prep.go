@@ -20,6 +20,8 @@ type Options struct {
 	MaxNeverUsedMs int64
 	// EnforceQuota refuses writes that breach a hard limit of a quota (enforceQuota).
 	EnforceQuota bool
+	// NoDigest makes transactions without a digest (digest.enabled=false).
+	NoDigest bool
 }
 
 // Disposal is when containers and TTL znodes may be deleted.
@@ -153,7 +155,9 @@ func (p *Prep) Prepare(req Request, zxid, nowMs int64) jute.LoggedTxn {
 		return txn
 	}
 	txn.Body = body
-	txn.Digest = &jute.TxnDigest{Version: tree.DigestVersion, TreeDigest: p.currentDigest()}
+	if !p.opts.NoDigest {
+		txn.Digest = &jute.TxnDigest{Version: tree.DigestVersion, TreeDigest: p.currentDigest()}
+	}
 	return txn
 }
 

@@ -427,6 +427,9 @@ func (t *Tree) removeEphemeral(owner int64, h handle) {
 // znode into the snapshot before it computed the digest that has it, so the tree may be
 // one transaction ahead.
 func (t *Tree) compareDigest(txn *jute.LoggedTxn) {
+	if t.noDigest {
+		return
+	}
 	if p := t.pendingDigest; p != nil {
 		if txn.Header.Zxid < p.zxid || txn.Header.Zxid == p.zxid && p.digest != t.digest {
 			return
@@ -449,4 +452,4 @@ func (t *Tree) compareDigest(txn *jute.LoggedTxn) {
 
 // settled reports whether the tree is as it was at one moment. It is not while a snapshot of
 // Apache's, which is taken while the tree changes, is not replayed to its end.
-func (t *Tree) settled() bool { return t.pendingDigest == nil && t.unsettled == 0 }
+func (t *Tree) settled() bool { return t.pendingDigest == nil && t.unsettled == 0 && !t.noDigest }

@@ -33,6 +33,13 @@ func NewBuilder() *Builder {
 	return &Builder{tree: newBare(), acls: make(map[int64]int32)}
 }
 
+// NewBuilderWithoutDigest starts an empty tree that keeps no digest and compares none.
+func NewBuilderWithoutDigest() *Builder {
+	b := NewBuilder()
+	b.tree.noDigest, b.tree.digest = true, 0
+	return b
+}
+
 // AddSession adds a session.
 func (b *Builder) AddSession(id int64, timeoutMs int32) error {
 	b.tree.sessions[id] = timeoutMs
@@ -123,7 +130,7 @@ func (b *Builder) Finish(zxid int64) error {
 	if b.digest == nil {
 		t.unsettled = maxUnsettled
 	}
-	if d := b.digest; d != nil && d.version == DigestVersion {
+	if d := b.digest; d != nil && d.version == DigestVersion && !t.noDigest {
 		switch {
 		case d.zxid > zxid:
 			t.pendingDigest = d
@@ -139,7 +146,8 @@ func (b *Builder) Finish(zxid int64) error {
 // is no snapshot, gives the tree of a new server.
 func (b *Builder) Tree() *Tree {
 	if b.held != nil || b.acls != nil {
-		return New()
+		b.tree.addSystemNodes()
+		b.held, b.acls = nil, nil
 	}
 	return b.tree
 }

@@ -47,7 +47,7 @@ func (d *Digester) NodeDigest(contentCRC uint32, stat *jute.StatPersisted) int64
 // nodeDigest is what a znode adds to the tree's digest.
 func (t *Tree) nodeDigest(h handle) int64 {
 	n := t.store.node(h)
-	if n.undigested {
+	if n.undigested || t.noDigest {
 		return 0
 	}
 	stat := n.persisted()

@@ -38,6 +38,8 @@ type Tree struct {
 	// lastZxid is written under mu and read without it.
 	lastZxid atomic.Int64
 
+	// noDigest is set where no digest is kept, compared or shown.
+	noDigest bool
 	digest   int64
 	digester Digester // used under the write lock
 	// pendingDigest is the digest that came with a snapshot of a later zxid than the
@@ -67,11 +69,15 @@ type snapshotDigest struct {
 // New makes the tree of an empty server: the root and /zookeeper with quota and config.
 func New() *Tree {
 	t := newBare()
+	t.addSystemNodes()
+	return t
+}
+
+func (t *Tree) addSystemNodes() {
 	for _, path := range []string{ZookeeperPath, QuotaPath} {
 		t.addSystemNode(path)
 	}
 	t.addConfigNode()
-	return t
 }
 
 // newBare makes a tree that has only a root.
@@ -137,7 +143,9 @@ func (t *Tree) setContent(h handle, path string, data []byte) {
 	c := t.store.content(h)
 	t.dataSizeBytes += int64(len(data) - len(c.data))
 	c.data = data
-	t.store.node(h).contentCRC = t.digester.ContentCRC(path, data)
+	if !t.noDigest {
+		t.store.node(h).contentCRC = t.digester.ContentCRC(path, data)
+	}
 }
 
 // beforeChange must be called before stat, data or ACL of a znode change, and
