@@ -21,7 +21,8 @@ const serveUsage = `usage: node serve [zoo.cfg]
 Runs a server in the foreground until SIGTERM or SIGINT, with its log on the standard
 error; ZOO_LOG_LEVEL is debug, info, warn or error. Without zoo.cfg it is a standalone
 server on port 2181 with its data in ./data; with server.N lines it is the member of an
-ensemble that DATADIR/myid, or ZOO_MY_ID, names. Exit code: 0 stopped, 1 failed, 2 wrong
+ensemble that DATADIR/myid, or ZOO_MY_ID, names. What zoo.cfg leaves open may stand in
+SERVER_JVMFLAGS or JVMFLAGS as -Dzookeeper.NAME=VALUE. Exit code: 0 stopped, 1 failed, 2 wrong
 arguments or configuration.
 `
 
@@ -81,7 +82,7 @@ func configuration(args []string, log *slog.Logger) (*config.Config, bool) {
 	if len(args) == 0 {
 		return config.Default("data"), true
 	}
-	cfg, warnings, err := config.Load(args[0], os.Getenv("ZOO_MY_ID"))
+	cfg, warnings, err := config.Load(args[0], config.EnvironmentOf(os.Getenv))
 	for _, w := range warnings {
 		log.Warn("configuration", "warning", w.String())
 	}

@@ -60,7 +60,7 @@ func statusAddress(args []string) (address string, secured *tlsconf.Stores, err 
 	if _, _, err := net.SplitHostPort(args[0]); err == nil {
 		return args[0], nil, nil
 	}
-	cfg, _, err := config.Load(args[0], os.Getenv("ZOO_MY_ID"))
+	cfg, _, err := config.Load(args[0], config.EnvironmentOf(os.Getenv))
 	if err != nil {
 		return "", nil, err
 	}

@@ -13,6 +13,17 @@ if [ "${1-}" = --config ]; then
 	export ZOOCFGDIR=${2?zkServer.sh: --config needs a directory}
 	shift 2
 fi
+# The files in which Apache's users set SERVER_JVMFLAGS, ZOO_LOG_DIR and the like. They are
+# shell, and may count on variables that are not set.
+for file in environment zookeeper-env.sh java.env; do
+	file=${ZOOCFGDIR:-conf}/$file
+	if [ -f "$file" ]; then
+		set +eu -a
+		# shellcheck source=/dev/null
+		. "$file"
+		set -eu +a
+	fi
+done
 case ${1-} in
 start | start-foreground | stop | restart | status | version | print-cmd) exec "$node" "$@" ;;
 esac

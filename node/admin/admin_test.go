@@ -55,7 +55,7 @@ func start(t testing.TB, dir string, extra ...string) *running {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, _, err := config.Load(file, "")
+	cfg, _, err := config.Load(file, config.Environment{})
 	if err != nil {
 		t.Fatal(err)
 	}

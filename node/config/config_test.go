@@ -33,7 +33,7 @@ func load(path, envMyID string) (*Config, []Warning, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return Parse(path, string(content), Options{EnvMyID: envMyID, ReadFile: files{}.read})
+	return Parse(path, string(content), Options{Env: Environment{MyID: envMyID}, ReadFile: files{}.read})
 }
 
 func mustParse(t *testing.T, content string, extra files) (*Config, []Warning) {
@@ -328,7 +328,7 @@ func TestErrorsAreFound(t *testing.T) {
 	if !errors.As(err, &all) || len(all) != 3 || !errors.As(err, &first) || first.Key != "tickTime" {
 		t.Errorf("error %v", err)
 	}
-	if _, _, err := Load("testdata/absent.cfg", ""); !errors.As(err, &first) || first.File != "testdata/absent.cfg" {
+	if _, _, err := Load("testdata/absent.cfg", Environment{}); !errors.As(err, &first) || first.File != "testdata/absent.cfg" {
 		t.Errorf("absent file: %v", err)
 	}
 }

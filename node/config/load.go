@@ -16,23 +16,20 @@ import (
 
 // Options are what Parse needs from outside of the text.
 type Options struct {
-	// EnvMyID is the value of the environment variable ZOO_MY_ID, which container
-	// images set; it counts where there is no myid file. "" when it is not set.
-	EnvMyID string
+	Env Environment
 	// ReadFile reads the myid file and the dynamic configuration file.
 	ReadFile func(path string) ([]byte, error)
 }
 
 // Load reads and validates the zoo.cfg at path, with the files that it names.
-// envMyID is the value of ZOO_MY_ID. Warnings are returned with an error too.
-// The error is an Errors.
-func Load(path, envMyID string) (*Config, []Warning, error) {
+// Warnings are returned with an error too. The error is an Errors.
+func Load(path string, env Environment) (*Config, []Warning, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, Errors{{File: path, Problem: "can't read the configuration: " + reason(err),
 			Fix: "give the path of an existing zoo.cfg, or start without one for a lone server"}}
 	}
-	return Parse(path, string(content), Options{EnvMyID: envMyID, ReadFile: os.ReadFile})
+	return Parse(path, string(content), Options{Env: env, ReadFile: os.ReadFile})
 }
 
 // Parse is Load for the content of a zoo.cfg, which file names in messages.
@@ -41,6 +38,7 @@ func Parse(file, content string, options Options) (*Config, []Warning, error) {
 		lines: make(map[string]place)}
 	p.File = file
 	p.readStatic(content)
+	p.readFlags()
 	p.readDynamic()
 	p.Membership = *p.members.finish()
 	p.readNext()
@@ -156,19 +154,11 @@ func (p *parser) readStatic(content string) {
 	}
 	var later []membershipEntry
 	p.read(p.File, content, func(canonical string, spec *setting, entry property) {
-		switch {
-		case spec != nil:
-			if f := spec.set(&p.draft, canonical, entry.value); f != nil {
-				p.fail(canonical, f)
-			}
-		case isMembershipKey(canonical):
+		if spec == nil && isMembershipKey(canonical) {
 			later = append(later, membershipEntry{canonical, entry})
-		default:
-			p.Properties[propertyPrefix+strings.TrimPrefix(canonical, propertyPrefix)] = entry.value
-			if problem := unknownKey(canonical); problem != "" {
-				p.warn(canonical, "%s", problem)
-			}
+			return
 		}
+		p.takeProperty(canonical, spec, entry.value)
 	})
 	p.members.multiAddress = p.Ensemble.MultiAddressEnabled
 	for _, one := range later {
@@ -178,6 +168,20 @@ func (p *parser) readStatic(content string) {
 		} else if _, f := p.members.add(one.canonical, one.entry.value); f != nil {
 			p.fail(one.canonical, f)
 		}
+	}
+}
+
+// takeProperty takes a setting; spec is nil for one without a field.
+func (p *parser) takeProperty(canonical string, spec *setting, value string) {
+	if spec != nil {
+		if f := spec.set(&p.draft, canonical, value); f != nil {
+			p.fail(canonical, f)
+		}
+		return
+	}
+	p.Properties[propertyPrefix+strings.TrimPrefix(canonical, propertyPrefix)] = value
+	if problem := unknownKey(canonical); problem != "" {
+		p.warn(canonical, "%s", problem)
 	}
 }
 
@@ -231,16 +235,16 @@ func (p *parser) findMyID() {
 	case err == nil:
 		first, _, _ := strings.Cut(string(content), "\n")
 		p.takeMyID(trimJava(first), place{file, 1, "myid"}, "write only the number of this server into the file, for example: echo 1 > "+file)
-		if env := trimJava(p.options.EnvMyID); env != "" && !p.noMyID && env != trimJava(first) {
-			p.warnings = append(p.warnings, Warning{File: "environment", Key: "ZOO_MY_ID",
+		if env := trimJava(p.options.Env.MyID); env != "" && !p.noMyID && env != trimJava(first) {
+			p.warnings = append(p.warnings, Warning{File: environmentFile, Key: "ZOO_MY_ID",
 				Problem: fmt.Sprintf("%q differs from %s, which counts: this is server %d", env, file, p.MyID)})
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		p.errs = append(p.errs, &Error{File: file, Key: "myid", Problem: "can't read the file: " + reason(err),
 			Fix: "make the file readable for the user that runs the server"})
 		p.noMyID = true
-	case p.options.EnvMyID != "":
-		p.takeMyID(trimJava(p.options.EnvMyID), place{file: "environment", key: "ZOO_MY_ID"}, "set ZOO_MY_ID to the number of this server, for example ZOO_MY_ID=1")
+	case p.options.Env.MyID != "":
+		p.takeMyID(trimJava(p.options.Env.MyID), place{file: environmentFile, key: "ZOO_MY_ID"}, "set ZOO_MY_ID to the number of this server, for example ZOO_MY_ID=1")
 	case p.Distributed:
 		p.errs = append(p.errs, &Error{File: file, Key: "myid", Problem: "the file is missing, so this server does not know which server.N it is",
 			Fix: "write the number of this server into it, for example: echo 1 > " + file + ", or set the environment variable ZOO_MY_ID"})

@@ -13,6 +13,7 @@ import (
 //
 //	parse [myid=<content>] [env=<ZOO_MY_ID>]   the input is /etc/zoo.cfg, with dataDir=/data
 //	file path=<path>                           the input is a file for later parses
+//	parse flags=<word> ...                     with these words in SERVER_JVMFLAGS
 //	auth                                       as parse, but shows what follows about clients
 //	quorumsasl                                 as parse, but shows what follows for SASL between members
 //	membership                                 the input arrives in a packet
@@ -35,16 +36,19 @@ func TestMessages(t *testing.T) {
 				return m.Text()
 			}
 			delete(known, "/data/myid")
-			var env string
+			var env Environment
 			for _, arg := range d.CmdArgs {
 				value := strings.Join(arg.Vals, "")
-				if arg.Key == "myid" {
+				switch arg.Key {
+				case "myid":
 					known["/data/myid"] = value + "\n"
-				} else {
-					env = value
+				case "flags":
+					env.JavaFlags = append(env.JavaFlags, value)
+				default:
+					env.MyID = value
 				}
 			}
-			c, warnings, err := Parse("/etc/zoo.cfg", "dataDir=/data\n"+d.Input, Options{ReadFile: known.read, EnvMyID: env})
+			c, warnings, err := Parse("/etc/zoo.cfg", "dataDir=/data\n"+d.Input, Options{ReadFile: known.read, Env: env})
 			var out strings.Builder
 			for _, warning := range warnings {
 				fmt.Fprintf(&out, "warning: %v\n", warning)

@@ -136,7 +136,7 @@ func load(t testing.TB, dir, text string) *config.Config {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, _, err := config.Load(file, "")
+	cfg, _, err := config.Load(file, config.Environment{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func awaitConfig(t *testing.T, members []*running, with, without string) {
 // reload reads the zoo.cfg of a member again.
 func reload(t *testing.T, cfg *config.Config) *config.Config {
 	t.Helper()
-	again, _, err := config.Load(cfg.File, "")
+	again, _, err := config.Load(cfg.File, config.Environment{})
 	if err != nil {
 		t.Fatal(err)
 	}
