@@ -1,13 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"zoolab/lab/datadir"
+	"zoolab/nemesis"
 	"zoolab/workloads"
 	"zoolab/zk"
 )
@@ -22,12 +26,37 @@ const (
 	closeTimeout = time.Second
 )
 
+// client is what a session asks of a ZooKeeper client: a zk.Client, or a simulated one.
+type client interface {
+	Sync(ctx context.Context, path string) (zk.Reply, error)
+	Get(ctx context.Context, path string) (zk.DataReply, error)
+	GetW(ctx context.Context, path string) (zk.DataReply, <-chan zk.Event, error)
+	ExistsW(ctx context.Context, path string) (zk.ExistsReply, <-chan zk.Event, error)
+	Children(ctx context.Context, path string) (zk.ChildrenReply, error)
+	ChildrenW(ctx context.Context, path string) (zk.ChildrenReply, <-chan zk.Event, error)
+	Create(ctx context.Context, path string, data []byte, mode zk.Mode, acl ...zk.ACL) (zk.CreateReply, error)
+	Set(ctx context.Context, path string, data []byte, version int32) (zk.StatReply, error)
+	SetACL(ctx context.Context, path string, acl []zk.ACL, version int32) (zk.StatReply, error)
+	Delete(ctx context.Context, path string, version int32) (zk.Reply, error)
+	Multi(ctx context.Context, ops ...zk.Op) (zk.MultiReply, error)
+	AddWatch(ctx context.Context, path string, mode zk.WatchMode, events chan zk.Event) (zk.Reply, error)
+	AddAuth(ctx context.Context, scheme string, auth []byte) error
+	Close(ctx context.Context) error
+	Detach() zk.Session
+	Server() string
+	Session() zk.Session
+	State() zk.State
+}
+
 // session is one session, bound to one member, as the workloads and the lab
 // want it. It is safe for concurrent use, but for Move, End, Abandon
 // and what concerns watches, which are for one goroutine.
 type session struct {
 	addr   string // members that the session may use, with commas
-	client *zk.Client
+	client client
+	// proceed makes a client that continues a session that was detached.
+	proceed func(addr string, detached zk.Session, users []string) (client, error)
+	clock   nemesis.Clock
 
 	users []string // presented so far
 
@@ -65,7 +94,16 @@ func openSession(ctx context.Context, addr string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{addr: addr, client: client}, nil
+	return &session{addr: addr, client: client, proceed: proceed, clock: nemesis.RealClock{}}, nil
+}
+
+// proceed continues a session over the network.
+func proceed(addr string, detached zk.Session, users []string) (client, error) {
+	options := append(clientOptions(), zk.WithSession(detached))
+	for _, user := range users {
+		options = append(options, zk.WithAuth("digest", credential(user)))
+	}
+	return zk.New(addr, options...)
 }
 
 func clientOptions() []zk.Option {
@@ -87,7 +125,7 @@ func (s *session) Expired() bool {
 
 // Close ends the session, on the server too if that answers in time.
 func (s *session) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	ctx, cancel := s.clock.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	// Without an answer the server lets the session expire, which is as good.
 	_ = s.client.Close(ctx)
@@ -202,9 +240,12 @@ func (s *session) armed(at watchedPath, fires <-chan zk.Event, zxid int64) {
 
 // poll takes over what the watches that fire once have seen.
 func (s *session) poll() {
-	for at, watch := range s.fires {
+	ready := slices.SortedFunc(maps.Keys(s.fires), func(a, b watchedPath) int {
+		return cmp.Or(strings.Compare(a.path, b.path), cmp.Compare(a.kind, b.kind))
+	})
+	for _, at := range ready { // in an order of its own: the same run has the same history
 		select {
-		case event := <-watch.fires:
+		case event := <-s.fires[at].fires:
 			delete(s.fires, at)
 			if event.Type != zk.EventNone {
 				s.fired = append(s.fired, eventOf(event))
@@ -288,11 +329,7 @@ func (s *session) Move() error {
 	if s.fires != nil || s.follows[0] != nil || s.follows[1] != nil {
 		return fmt.Errorf("%w: the session has watches", workloads.ErrNotDone)
 	}
-	options := append(clientOptions(), zk.WithSession(s.client.Detach()))
-	for _, user := range s.users {
-		options = append(options, zk.WithAuth("digest", credential(user)))
-	}
-	client, err := zk.New(s.addr, options...)
+	client, err := s.proceed(s.addr, s.client.Detach(), s.users)
 	if err != nil {
 		return fmt.Errorf("%w: %w", workloads.ErrNotDone, err)
 	}

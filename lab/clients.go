@@ -13,6 +13,7 @@ import (
 
 	"zoolab/lab/cluster"
 	"zoolab/lab/history"
+	"zoolab/nemesis"
 	"zoolab/workloads"
 )
 
@@ -45,7 +46,7 @@ type clients struct {
 	members  []cluster.Member
 	count    int
 	limiter  *rate.Limiter
-	open     func(ctx context.Context, addr string) (clientSession, error)
+	access   access
 
 	genMu     sync.Mutex // guards generator and rng
 	generator workloads.Generator
@@ -54,11 +55,10 @@ type clients struct {
 	ok, failed, unknown atomic.Int64
 }
 
-func newClients(workload workloads.Workload, recorder *history.Recorder, members []cluster.Member, count int, perSecond float64, seed int64) *clients {
+func newClients(access access, workload workloads.Workload, recorder *history.Recorder, members []cluster.Member, count int, perSecond float64, seed int64) *clients {
 	return &clients{
-		workload: workload, recorder: recorder, members: members, count: count,
+		access: access, workload: workload, recorder: recorder, members: members, count: count,
 		limiter:   rate.NewLimiter(rate.Limit(perSecond), 1),
-		open:      func(ctx context.Context, addr string) (clientSession, error) { return openSession(ctx, addr) },
 		generator: workload.NewGenerator(workloads.Options{Concurrency: count}),
 		rng:       rand.New(rand.NewSource(seed)),
 	}
@@ -69,7 +69,8 @@ type source func(ctx context.Context) (workloads.Op, bool)
 
 // random draws from the generator, at the rate of the run, until ctx ends.
 func (c *clients) random(ctx context.Context) (workloads.Op, bool) {
-	if c.limiter.Wait(ctx) != nil {
+	now := c.access.clock.Now()
+	if c.access.clock.Sleep(ctx, c.limiter.ReserveN(now, 1).DelayFrom(now)) != nil {
 		return workloads.Op{}, false
 	}
 	c.genMu.Lock()
@@ -94,7 +95,7 @@ func (c *clients) final() source {
 
 // setup prepares the ensemble for the workload.
 func (c *clients) setup(ctx context.Context) error {
-	s, err := c.open(ctx, c.members[0].Client)
+	s, err := c.access.open(ctx, c.members[0].Client)
 	if err != nil {
 		return fmt.Errorf("set up the workload at %s: %w", c.members[0].Name, err)
 	}
@@ -157,20 +158,20 @@ func (w *worker) memberName() string {
 // run lets all workers carry out what next hands out. When ctx ends, what is in
 // flight may still end by itself. It returns when all workers are at rest.
 func (c *crew) run(ctx context.Context, next source) {
-	var wg sync.WaitGroup
-	for _, w := range c.workers {
-		wg.Go(func() { w.run(ctx, next) })
-	}
-	wg.Wait()
+	c.each(func(w *worker) { w.run(ctx, next) })
 }
 
 // close ends the sessions.
 func (c *crew) close() {
-	var wg sync.WaitGroup
+	c.each((*worker).drop)
+}
+
+func (c *crew) each(f func(*worker)) {
+	tasks := make([]func(), 0, len(c.workers))
 	for _, w := range c.workers {
-		wg.Go(w.drop)
+		tasks = append(tasks, func() { f(w) })
 	}
-	wg.Wait()
+	nemesis.Together(c.clients.access.clock, tasks...)
 }
 
 func (w *worker) drop() {
@@ -204,17 +205,16 @@ func (w *worker) ready(ctx context.Context) bool {
 		if ctx.Err() != nil {
 			return false
 		}
-		opening, cancel := context.WithTimeout(ctx, operationTimeout)
-		s, err := w.clients.open(opening, w.member.Client)
+		clock := w.clients.access.clock
+		opening, cancel := clock.WithTimeout(ctx, operationTimeout)
+		s, err := w.clients.access.open(opening, w.member.Client)
 		cancel()
 		if err == nil {
 			w.session = s
 			return true
 		}
-		select {
-		case <-ctx.Done():
+		if clock.Sleep(ctx, reopenPause) != nil {
 			return false
-		case <-time.After(reopenPause):
 		}
 	}
 	return ctx.Err() == nil
@@ -223,11 +223,11 @@ func (w *worker) ready(ctx context.Context) bool {
 // perform records and carries out one operation. It does not end with ctx: an
 // operation that is cut short would be of unknown outcome for no reason.
 func (w *worker) perform(ctx context.Context, op workloads.Op) {
-	c := w.clients
+	c, clock := w.clients, w.clients.access.clock
 	op.Type, op.Process, op.Node, op.Session = workloads.Invoke, w.process, w.memberName(), w.session.ID()
 	op = c.recorder.Record(op)
-	doing, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationTimeout)
-	start := time.Now()
+	doing, cancel := clock.WithTimeout(context.WithoutCancel(ctx), operationTimeout)
+	start := clock.Now()
 	done := c.recorder.Record(c.workload.Do(doing, w.session, op))
 	cancel()
 	c.genMu.Lock()
@@ -238,11 +238,8 @@ func (w *worker) perform(ctx context.Context, op workloads.Op) {
 		c.ok.Add(1)
 	case workloads.Fail:
 		c.failed.Add(1)
-		if done.Zxid == 0 && time.Since(start) < quickFailure {
-			select {
-			case <-ctx.Done():
-			case <-time.After(failurePause):
-			}
+		if done.Zxid == 0 && clock.Now().Sub(start) < quickFailure {
+			_ = clock.Sleep(ctx, failurePause) // its end is noticed where it matters
 		}
 	default:
 		c.unknown.Add(1)

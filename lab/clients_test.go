@@ -11,6 +11,7 @@ import (
 
 	"zoolab/lab/cluster"
 	"zoolab/lab/history"
+	"zoolab/nemesis"
 	"zoolab/workloads"
 )
 
@@ -183,8 +184,7 @@ func clientsOf(t *testing.T, ensemble *memoryEnsemble, recorder *history.Recorde
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newClients(workload, recorder, []cluster.Member{{Name: "n1"}, {Name: "n2"}}, 10, 3000, 1)
-	c.open = ensemble.open
+	c := newClients(access{clock: nemesis.RealClock{}, open: ensemble.open}, workload, recorder, []cluster.Member{{Name: "n1"}, {Name: "n2"}}, 10, 3000, 1)
 	return c
 }
 
@@ -192,7 +192,7 @@ func clientsOf(t *testing.T, ensemble *memoryEnsemble, recorder *history.Recorde
 func TestClientsStopWithoutSessions(t *testing.T) {
 	recorder := recorderAt(t, filepath.Join(t.TempDir(), "history.jsonl"))
 	c := clientsOf(t, &memoryEnsemble{}, recorder)
-	c.open = func(context.Context, string) (clientSession, error) { return nil, errLost }
+	c.access.open = func(context.Context, string) (clientSession, error) { return nil, errLost }
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()

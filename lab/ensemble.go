@@ -14,6 +14,7 @@ import (
 
 	"zoolab/lab/cluster"
 	"zoolab/lab/store"
+	"zoolab/nemesis"
 )
 
 const (
@@ -82,13 +83,13 @@ func parseStatus(answer io.Reader) memberStatus {
 }
 
 // askAll asks all members at the same time.
-func askAll(ctx context.Context, members []cluster.Member) []memberStatus {
+func (a *access) askAll(ctx context.Context, members []cluster.Member) []memberStatus {
 	statuses := make([]memberStatus, len(members))
-	var wg sync.WaitGroup
+	tasks := make([]func(), len(members))
 	for i, member := range members {
-		wg.Go(func() { statuses[i] = askStatus(ctx, member.Client) })
+		tasks[i] = func() { statuses[i] = a.ask(ctx, member.Client) }
 	}
-	wg.Wait()
+	nemesis.Together(a.clock, tasks...)
 	return statuses
 }
 
@@ -120,7 +121,7 @@ type leaderWatch struct {
 	members []cluster.Member
 	nowNs   func() int64
 	cancel  context.CancelFunc
-	done    chan struct{}
+	wait    func() // for the end of the sampling
 
 	mu    sync.Mutex // guards what follows
 	spans []leaderSpan
@@ -137,22 +138,18 @@ type leaderSpan struct {
 // it was last seen.
 const leaderSilence = time.Second
 
-func watchLeaders(ctx context.Context, members []cluster.Member, nowNs func() int64) *leaderWatch {
+func (a *access) watchLeaders(ctx context.Context, members []cluster.Member, nowNs func() int64) *leaderWatch {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &leaderWatch{members: members, nowNs: nowNs, cancel: cancel, done: make(chan struct{})}
-	go func() {
-		defer close(w.done)
-		ticker := time.NewTicker(sampleInterval)
-		defer ticker.Stop()
+	w := &leaderWatch{members: members, nowNs: nowNs, cancel: cancel}
+	w.wait = a.clock.Go(func() {
 		for {
-			w.sample(nowNs(), askAll(ctx, members))
-			select {
-			case <-ctx.Done():
+			began := a.clock.Now()
+			w.sample(nowNs(), a.askAll(ctx, members))
+			if a.clock.Sleep(ctx, sampleInterval-a.clock.Now().Sub(began)) != nil {
 				return
-			case <-ticker.C:
 			}
 		}
-	}()
+	})
 	return w
 }
 
@@ -210,7 +207,7 @@ func (w *leaderWatch) current() string {
 // stop ends the sampling and returns the spans.
 func (w *leaderWatch) stop() []store.Leader {
 	w.cancel()
-	<-w.done
+	w.wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	leaders := make([]store.Leader, 0, len(w.spans))

@@ -52,7 +52,8 @@ func TestAskStatus(t *testing.T) {
 	}()
 	members := []cluster.Member{{Name: "n1", Client: serving.Addr().String()}, {Name: "n2", Client: silent.Addr().String()}, {Name: "n3", Client: closed.Addr().String()}}
 	start := time.Now()
-	statuses := askAll(context.Background(), members)
+	network := networkAccess()
+	statuses := network.askAll(context.Background(), members)
 	if statuses[0].err != nil || statuses[0].mode != "follower" || statuses[1].err == nil || statuses[2].err == nil {
 		t.Errorf("statuses %+v", statuses)
 	}
@@ -84,8 +85,7 @@ func TestLeaderSpans(t *testing.T) {
 	leads := func(epoch int64) memberStatus { return memberStatus{mode: "leader", zxid: epoch<<32 | 5} }
 	follows, silent := memberStatus{mode: "follower", zxid: 1 << 32}, memberStatus{err: errors.New("silent")}
 	now := int64(0)
-	w := &leaderWatch{members: []cluster.Member{{Name: "n1"}, {Name: "n2"}}, nowNs: func() int64 { return now }, cancel: func() {}, done: make(chan struct{})}
-	close(w.done)
+	w := &leaderWatch{members: []cluster.Member{{Name: "n1"}, {Name: "n2"}}, nowNs: func() int64 { return now }, cancel: func() {}, wait: func() {}}
 	for _, sample := range []struct {
 		atMs     int64
 		statuses []memberStatus

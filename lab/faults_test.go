@@ -4,13 +4,14 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"zoolab/lab/history"
 	"zoolab/nemesis"
 )
 
 func TestFaultLog(t *testing.T) {
-	recorder, err := history.NewRecorder(filepath.Join(t.TempDir(), "history.jsonl"))
+	recorder, err := history.NewRecorder(filepath.Join(t.TempDir(), "history.jsonl"), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

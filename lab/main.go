@@ -63,9 +63,6 @@ func runMain(args []string, stdout, stderr *os.File) (code int) {
 	case "help":
 		usage(stdout)
 		return exitValid
-	case "faults":
-		listFaults(stdout)
-		return exitValid
 	case "list":
 		return listCommand(args, stdout, stderr)
 	case "check":
@@ -75,7 +72,7 @@ func runMain(args []string, stdout, stderr *os.File) (code int) {
 	case "":
 		return runCommand(args, stdout, stderr)
 	default:
-		return badArguments(stderr, fmt.Errorf("unknown command %q; there are faults, list, check, clean and help", command))
+		return badArguments(stderr, fmt.Errorf("unknown command %q; there are list, check, clean and help", command))
 	}
 }
 
@@ -104,7 +101,6 @@ Examples
   go run ./lab -image zookeeper:3.9 -cluster docker another server's image
 
 Commands
-  faults                 what can be broken: faults, their variants, packages of faults
   list [-store DIR]      the runs so far, newest first, with their verdicts
   check DIR              judge a run again, such as store/latest; rewrites results and report
   clean [-force]         remove what a killed lab has left running
@@ -206,6 +202,9 @@ func runCommand(args []string, stdout, stderr *os.File) int {
 		<-ctx.Done()
 		stop() // a second signal ends the lab at once
 	}()
+	if o.rebuilt() {
+		return rebuild(ctx, &o, args, stdout, stderr)
+	}
 	verdict := workloads.VerdictOK
 	var done []report.Run
 	for i, o := range runs {
@@ -244,7 +243,11 @@ func oneRun(ctx context.Context, o options, stdout *os.File) (report.Run, error)
 	announced := context.AfterFunc(ctx, func() {
 		p.say("interrupted: healing, stopping and checking what there is (once more ends the lab at once)")
 	})
-	err = r.do(ctx)
+	if o.simulated() {
+		err = r.simulate(ctx)
+	} else {
+		err = r.do(ctx)
+	}
 	announced()
 	if errors.Is(err, errNotStarted) {
 		return report.Run{}, fmt.Errorf("%w\nthe lab's log is %s", err, r.run.Path(store.LabLog))

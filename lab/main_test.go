@@ -13,7 +13,7 @@ import (
 
 func recorderAt(t *testing.T, path string) *history.Recorder {
 	t.Helper()
-	recorder, err := history.NewRecorder(path)
+	recorder, err := history.NewRecorder(path, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,8 +77,8 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"list", "-store", "/none"}, exitValid, "no runs in /none yet"},
 		{[]string{"list", "extra"}, exitUsage, "want at most -store"},
 		{[]string{"clean", "extra"}, exitUsage, "want at most -force"},
-		{[]string{"explode"}, exitUsage, "there are faults, list, check, clean and help"},
-		{[]string{"-nemesis", "explode"}, exitUsage, "unknown fault"},
+		{[]string{"explode"}, exitUsage, "there are list, check, clean and help"},
+		{[]string{"-nemesis", "explode"}, exitUsage, "want none, or some of"},
 		{[]string{"-plan", "/none"}, exitUsage, "/none"},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {

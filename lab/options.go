@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"zoolab/lab/cluster"
+	"zoolab/lab/cluster/sim"
 	"zoolab/nemesis"
 	"zoolab/workloads"
 )
@@ -66,13 +67,13 @@ func newFlagSet(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet("lab", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // errors are printed once, by main, with what to do
 	flags.StringVar(&o.Workload, "workload", o.Workload, "what clients do: all, or some of "+strings.Join(workloads.Names(), ",")+" with commas, side by side")
-	flags.StringVar(&o.Nemesis, "nemesis", o.Nemesis, "what breaks: none, or faults and packages with commas (`go run ./lab faults` lists them), each with variants and a weight as in partition:bridge+ring*2")
+	flags.StringVar(&o.Nemesis, "nemesis", o.Nemesis, "what breaks: none, or some of "+strings.Join(nemesis.Kinds(), ",")+" with commas")
 	flags.DurationVar(&o.TimeLimit, "time-limit", o.TimeLimit, "how long clients and faults act, such as 30s or 10m")
 	flags.StringVar(&o.Concurrency, "concurrency", o.Concurrency, "clients, each with a session of its own: 10, or 2n for two a node")
 	flags.Float64Var(&o.Rate, "rate", o.Rate, "operations per second, of all clients together")
 	flags.Int64Var(&o.Seed, "seed", o.Seed, "seed of faults and operations; 0 draws one")
 	flags.IntVar(&o.Nodes, "nodes", o.Nodes, fmt.Sprintf("members of the ensemble, 1 to %d", cluster.MaxNodes))
-	flags.StringVar(&o.Driver, "cluster", o.Driver, "where members run: docker, local (network namespaces, needs root), or auto")
+	flags.StringVar(&o.Driver, "cluster", o.Driver, "where members run: docker, local (network namespaces, needs root), sim (simulated in this process), or auto")
 	flags.StringVar(&o.Image, "image", o.Image, "image of the members, for docker; empty builds this project's server")
 	flags.StringVar(&o.Binary, "binary", o.Binary, "server binary to run instead of building ./node")
 	flags.StringVar(&o.Overlay, "overlay", o.Overlay, "build ./node with this overlay file (go build -overlay)")
@@ -102,7 +103,7 @@ func parseOptions(args []string) (options, error) {
 		return o, err
 	}
 	if flags.NArg() > 0 {
-		return o, fmt.Errorf("unexpected %q; there are the commands faults, list, check, clean and help, and flags begin with a hyphen", flags.Arg(0))
+		return o, fmt.Errorf("unexpected %q; there are the commands list, check, clean and help, and flags begin with a hyphen", flags.Arg(0))
 	}
 	if o.Plan != "" {
 		return o, nil // each of its runs is validated with its own values
@@ -153,6 +154,9 @@ func (o *options) readSchedule() error {
 	return nil
 }
 
+// simulated says that the run needs no machine but this process.
+func (o *options) simulated() bool { return o.Driver == sim.Driver }
+
 // explainDuration says what a duration looks like, which the flag package's
 // error doesn't.
 func explainDuration(err error) error {
@@ -167,7 +171,7 @@ func (o *options) validate() error {
 	if o.Nodes < 1 || o.Nodes > cluster.MaxNodes {
 		return fmt.Errorf("-nodes %d: want 1 to %d", o.Nodes, cluster.MaxNodes)
 	}
-	if _, _, err := o.kinds(); err != nil {
+	if _, err := o.kinds(); err != nil {
 		return err
 	}
 	if o.TimeLimit < minTimeLimit || o.TimeLimit > maxTimeLimit {
@@ -180,15 +184,18 @@ func (o *options) validate() error {
 		return fmt.Errorf("-rate %g: want more than 0 and up to %d operations per second", o.Rate, maxRate)
 	}
 	switch o.Driver {
-	case cluster.DriverAuto, cluster.DriverDocker, cluster.DriverLocal:
+	case cluster.DriverAuto, cluster.DriverDocker, cluster.DriverLocal, sim.Driver:
 	default:
-		return fmt.Errorf("-cluster %q: want %s, %s or %s", o.Driver, cluster.DriverAuto, cluster.DriverDocker, cluster.DriverLocal)
+		return fmt.Errorf("-cluster %q: want %s, %s, %s or %s", o.Driver, cluster.DriverAuto, cluster.DriverDocker, cluster.DriverLocal, sim.Driver)
 	}
 	if o.Image != "" && (o.Binary != "" || o.Overlay != "") {
 		return errors.New("-image runs a finished image; leave out -binary and -overlay")
 	}
 	if o.Image != "" && o.Driver == cluster.DriverLocal {
 		return errors.New("-image needs -cluster docker; with local, name a server with -binary")
+	}
+	if o.simulated() && (o.Image != "" || o.Binary != "") {
+		return fmt.Errorf("-cluster %s simulates the server's code in this process; leave out -image and -binary", sim.Driver)
 	}
 	if o.Binary != "" && o.Overlay != "" {
 		return errors.New("-overlay changes what is built; with -binary nothing is built")
@@ -204,17 +211,28 @@ func (o *options) validate() error {
 	return nil
 }
 
-// kinds lists the faults that were asked for, as nemesis.Plan takes them, and
-// those among them that may be missing.
-func (o *options) kinds() (kinds, optional []string, err error) {
+// kinds lists the faults that were asked for.
+func (o *options) kinds() ([]string, error) {
 	if o.Nemesis == "none" {
-		return nil, nil, nil
+		return nil, nil
 	}
-	kinds, optional, err = nemesis.Expand(o.Nemesis, o.Nodes)
-	if err != nil {
-		return nil, nil, fmt.Errorf("-nemesis %q: %w; `go run ./lab faults` says what each of them does", o.Nemesis, err)
+	var kinds []string
+	seen := make(map[string]bool)
+	for _, kind := range strings.Split(o.Nemesis, ",") {
+		kind = strings.TrimSpace(kind)
+		fault, err := nemesis.Lookup(kind)
+		if err != nil {
+			return nil, fmt.Errorf("-nemesis %q: want none, or some of %s with commas", o.Nemesis, strings.Join(nemesis.Kinds(), ","))
+		}
+		if len(fault.Variants(o.Nodes)) == 0 {
+			return nil, fmt.Errorf("-nemesis %s makes no sense with %d nodes", kind, o.Nodes)
+		}
+		if !seen[kind] {
+			seen[kind] = true
+			kinds = append(kinds, kind)
+		}
 	}
-	return kinds, optional, nil
+	return kinds, nil
 }
 
 // clients is the number of client processes.
@@ -232,7 +250,7 @@ func (o *options) clients() (int, error) {
 
 // name is the run's place in the store.
 func (o *options) name() string {
-	return strings.NewReplacer(" ", "", ",", "-", ":", "-", "+", "-", "*", "x").Replace(o.Workload + "-" + o.Nemesis)
+	return strings.ReplaceAll(strings.ReplaceAll(o.Workload+"-"+o.Nemesis, " ", ""), ",", "-")
 }
 
 // drawSeed fills in a seed where none was given, so that the run can be named

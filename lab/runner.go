@@ -32,8 +32,7 @@ var errNotStarted = errors.New("the run did not start")
 // runner carries out one run.
 type runner struct {
 	options  options
-	kinds    []string // entries for nemesis.Plan
-	optional []string // faults that are left out where they can't be done
+	kinds    []string
 	run      *store.Run
 	meta     store.Meta
 	progress *progress
@@ -41,6 +40,7 @@ type runner struct {
 	logFile  *os.File
 
 	cluster  cluster.Cluster
+	access   access
 	recorder *history.Recorder
 	faults   *faultLog
 	leaders  *leaderWatch
@@ -49,7 +49,7 @@ type runner struct {
 // newRunner makes the run's directory.
 func newRunner(o options, progress *progress) (*runner, error) {
 	o.drawSeed()
-	kinds, optional, err := o.kinds()
+	kinds, err := o.kinds()
 	if err != nil {
 		return nil, err
 	}
@@ -67,10 +67,10 @@ func newRunner(o options, progress *progress) (*runner, error) {
 		return nil, fmt.Errorf("create the lab's log: %w", err)
 	}
 	r := &runner{
-		options: o, kinds: kinds, optional: optional, run: run, progress: progress, logFile: logFile,
+		options: o, kinds: kinds, run: run, progress: progress, logFile: logFile, access: networkAccess(),
 		logger: slog.New(slog.NewTextHandler(logFile, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		meta: store.Meta{
-			Name: o.name(), Command: o.command(), Start: start, Workload: o.Workload, Nemesis: required(kinds, optional), Seed: o.Seed,
+			Name: o.name(), Command: o.command(), Start: start, Workload: o.Workload, Nemesis: kinds, Seed: o.Seed,
 			TimeLimitSeconds: o.TimeLimit.Seconds(), Concurrency: count, RatePerSecond: o.Rate,
 			Image: o.Image, Versions: versions(),
 		},
@@ -112,21 +112,9 @@ func (r *runner) do(ctx context.Context) (err error) {
 
 // start builds the server, starts the cluster and waits until it is formed.
 func (r *runner) start(ctx context.Context, scratch string) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := r.access.clock.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if r.options.builds() {
-		r.progress.begin("building the server", 0, nil)
-	}
-	binary, err := serverBinary(ctx, &r.options, scratch)
-	if err != nil {
-		return err
-	}
-	r.progress.begin(fmt.Sprintf("starting %d members", r.options.Nodes), 0, nil)
-	r.cluster, err = cluster.New(ctx, cluster.Options{
-		Driver: r.options.Driver, Nodes: r.options.Nodes, ComposeFile: r.options.Compose, Image: r.options.Image,
-		Binary: binary, Config: r.options.Config, Logger: r.logger,
-	})
-	if err != nil {
+	if err := r.prepare(ctx, scratch); err != nil {
 		return err
 	}
 	if err := r.cluster.Start(ctx); err != nil {
@@ -138,18 +126,45 @@ func (r *runner) start(ctx context.Context, scratch string) error {
 		r.meta.Members = append(r.meta.Members, member.Name)
 	}
 	r.progress.say("cluster: %s (%s), %s", info.Driver, info.Why, info.Engine)
-	if err := r.skipUnavailable(ctx); err != nil {
-		return err
-	}
-	r.progress.begin("waiting until the ensemble is formed", formTimeout, nil)
+	r.begin("waiting until the ensemble is formed", formTimeout, nil)
 	forming, cancelForming := context.WithCancelCause(ctx)
-	defer cancelForming(nil)
-	go func() { cancelForming(r.firstDown(forming)) }()
-	err = waitFormed(forming, r.cluster.Members(), formTimeout)
-	if cause := context.Cause(forming); err != nil && errors.Is(cause, errEnded) {
+	watched := r.access.clock.Go(func() { cancelForming(r.firstDown(forming)) })
+	err := r.access.waitFormed(forming, r.cluster.Members(), formTimeout)
+	cause := context.Cause(forming)
+	cancelForming(nil)
+	watched()
+	if err != nil && errors.Is(cause, errEnded) {
 		return cause
 	}
 	return err
+}
+
+// prepare builds the server and makes its cluster. A simulated cluster is there already.
+func (r *runner) prepare(ctx context.Context, scratch string) error {
+	if r.options.simulated() {
+		return nil
+	}
+	if r.options.builds() {
+		r.begin("building the server", 0, nil)
+	}
+	binary, err := serverBinary(ctx, &r.options, scratch)
+	if err != nil {
+		return err
+	}
+	r.begin(fmt.Sprintf("starting %d members", r.options.Nodes), 0, nil)
+	r.cluster, err = cluster.New(ctx, cluster.Options{
+		Driver: r.options.Driver, Nodes: r.options.Nodes, ComposeFile: r.options.Compose, Image: r.options.Image,
+		Binary: binary, Config: r.options.Config, Logger: r.logger,
+	})
+	return err
+}
+
+// begin tells of a phase. Virtual time is none that anybody waits for.
+func (r *runner) begin(phase string, limit time.Duration, status func() string) {
+	if r.options.simulated() {
+		limit, status = 0, nil
+	}
+	r.progress.begin(phase, limit, status)
 }
 
 // errEnded says that a server ended before any fault was injected.
@@ -157,13 +172,9 @@ var errEnded = errors.New("a server ended by itself")
 
 // firstDown returns when a member's process has ended, or ctx has.
 func (r *runner) firstDown(ctx context.Context) error {
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
 	for {
-		select {
-		case <-ctx.Done():
+		if r.access.clock.Sleep(ctx, time.Second) != nil {
 			return nil
-		case <-ticker.C:
 		}
 		for _, member := range r.cluster.Members() {
 			if status, err := r.cluster.Status(ctx, member.Name); err == nil && status.State == nemesis.Down {
@@ -178,7 +189,7 @@ func (r *runner) salvage() {
 	if r.cluster == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	ctx, cancel := r.access.clock.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if err := r.cluster.Collect(ctx, r.run.Dir); err != nil {
 		r.logger.Warn("collect after a failed start", "error", err)
@@ -195,7 +206,6 @@ func (r *runner) schedule() (nemesis.Schedule, error) {
 	} else if schedule, err = nemesis.Plan(r.options.Seed, r.kinds, r.meta.Members, r.options.TimeLimit); err != nil {
 		return schedule, err
 	}
-	r.meta.Nemesis = scheduled(r.meta.Nemesis, schedule)
 	data, err := nemesis.MarshalSchedule(schedule)
 	if err != nil {
 		return schedule, err
@@ -241,16 +251,16 @@ func (r *runner) operate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotStarted, err)
 	}
-	if r.recorder, err = history.NewRecorder(r.run.Path(store.HistoryFile)); err != nil {
+	if r.recorder, err = history.NewRecorder(r.run.Path(store.HistoryFile), r.access.clock.Now); err != nil {
 		return fmt.Errorf("%w: %w", errNotStarted, err)
 	}
 	r.meta.HistoryStart = r.recorder.Start()
 	members := r.cluster.Members()
 	// Samples go on through an interrupt: the heal belongs to the picture.
-	r.leaders = watchLeaders(context.WithoutCancel(ctx), members, r.recorder.NowNs)
+	r.leaders = r.access.watchLeaders(context.WithoutCancel(ctx), members, r.recorder.NowNs)
 	r.faults = newFaultLog(r.recorder)
-	c := newClients(workload, r.recorder, members, r.meta.Concurrency, r.options.Rate, r.options.Seed)
-	setupCtx, cancel := context.WithTimeout(ctx, formTimeout)
+	c := newClients(r.access, workload, r.recorder, members, r.meta.Concurrency, r.options.Rate, r.options.Seed)
+	setupCtx, cancel := r.access.clock.WithTimeout(ctx, formTimeout)
 	err = c.setup(setupCtx)
 	cancel()
 	if err != nil {
@@ -279,15 +289,11 @@ func (r *runner) closeRecording() error {
 func (r *runner) underFaults(ctx context.Context, crew *crew, schedule nemesis.Schedule) {
 	defer r.phase("faults")()
 	c := crew.clients
-	r.progress.begin(fmt.Sprintf("%s under %s", r.options.Workload, r.options.Nemesis), schedule.Total, func() string {
+	r.begin(fmt.Sprintf("%s under %s", r.options.Workload, r.options.Nemesis), schedule.Total, func() string {
 		return fmt.Sprintf("ok %d, failed %d, unknown %d | faults: %s | leader: %s", c.ok.Load(), c.failed.Load(), c.unknown.Load(), r.faults.inForce(), r.leaders.current())
 	})
 	working, stop := context.WithCancel(ctx)
-	resting := make(chan struct{})
-	go func() {
-		defer close(resting)
-		crew.run(working, c.random)
-	}()
+	rest := r.access.clock.Go(func() { crew.run(working, c.random) })
 	_, err := nemesis.Run(ctx, schedule, r.cluster, r.faults)
 	if ctx.Err() == nil {
 		r.problem(err)
@@ -295,15 +301,15 @@ func (r *runner) underFaults(ctx context.Context, crew *crew, schedule nemesis.S
 		r.logger.Info("interrupted", "nemesis", err)
 	}
 	stop()
-	<-resting
+	rest()
 }
 
 // recovery waits until the healed ensemble is formed again and reads
 // everything once more, by every client.
 func (r *runner) recovery(ctx context.Context, crew *crew) {
-	r.progress.begin("waiting for recovery", recoverTimeout, nil)
+	r.begin("waiting for recovery", recoverTimeout, nil)
 	end := r.phase(recoveryPhase)
-	err := waitFormed(ctx, r.cluster.Members(), recoverTimeout)
+	err := r.access.waitFormed(ctx, r.cluster.Members(), recoverTimeout)
 	if err != nil {
 		if ctx.Err() == nil {
 			r.problem(fmt.Errorf("no recovery within %s of the last heal: %w", recoverTimeout, err))
@@ -313,16 +319,14 @@ func (r *runner) recovery(ctx context.Context, crew *crew) {
 	end()
 	c := crew.clients
 	if settle := time.Duration(c.workload.SettleMs) * time.Millisecond; settle > 0 {
-		r.progress.begin("waiting for what is to expire", settle, nil)
-		select {
-		case <-ctx.Done():
+		r.begin("waiting for what is to expire", settle, nil)
+		if r.access.clock.Sleep(ctx, settle) != nil {
 			return
-		case <-time.After(settle):
 		}
 	}
-	r.progress.begin(finalPhase, finalTimeout, func() string { return fmt.Sprintf("ok %d", c.ok.Load()) })
+	r.begin(finalPhase, finalTimeout, func() string { return fmt.Sprintf("ok %d", c.ok.Load()) })
 	defer r.phase(finalPhase)()
-	reading, cancel := context.WithTimeout(ctx, finalTimeout)
+	reading, cancel := r.access.clock.WithTimeout(ctx, finalTimeout)
 	crew.run(reading, c.final())
 	if reading.Err() != nil && ctx.Err() == nil {
 		r.problem(fmt.Errorf("the final reads were not done within %s", finalTimeout))
@@ -334,14 +338,14 @@ func (r *runner) recovery(ctx context.Context, crew *crew) {
 	// Ephemeral znodes go with their sessions, which must not happen between the
 	// reading of the trees and the end of the members.
 	crew.close()
-	r.progress.begin("comparing trees", treeTimeout, nil)
-	r.problem(r.run.WriteJSON(store.TreesFile, readTrees(ctx, r.cluster.Members())))
+	r.begin("comparing trees", treeTimeout, nil)
+	r.problem(r.run.WriteJSON(store.TreesFile, r.access.readTrees(ctx, r.cluster.Members())))
 }
 
 // finish stops the servers, collects what they leave, and takes everything down.
 func (r *runner) finish(ctx context.Context) error {
-	r.progress.begin("collecting logs and data", 0, nil)
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	r.begin("collecting logs and data", 0, nil)
+	stopping, cancel := r.access.clock.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	r.problem(r.cluster.StopNodes(stopping))
 	r.problem(r.cluster.Collect(stopping, r.run.Dir))
@@ -355,7 +359,7 @@ func (r *runner) stop() error {
 	if r.cluster == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	ctx, cancel := r.access.clock.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if err := r.cluster.Stop(ctx); err != nil {
 		return fmt.Errorf("stop the cluster; `go run ./lab clean` removes what is left: %w", err)
@@ -365,14 +369,14 @@ func (r *runner) stop() error {
 
 // waitFormed returns when every member answers, exactly one leads, and a write
 // is readable everywhere.
-func waitFormed(ctx context.Context, members []cluster.Member, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+func (a *access) waitFormed(ctx context.Context, members []cluster.Member, timeout time.Duration) error {
+	ctx, cancel := a.clock.WithTimeout(ctx, timeout)
 	defer cancel()
 	lacks := ""
 	for {
-		if statuses := askAll(ctx, members); ctx.Err() == nil {
+		if statuses := a.askAll(ctx, members); ctx.Err() == nil {
 			if lacks = notFormed(members, statuses); lacks == "" {
-				err := probeWrite(ctx, members)
+				err := a.probeWrite(ctx, members)
 				if err == nil {
 					return nil
 				}
@@ -381,10 +385,8 @@ func waitFormed(ctx context.Context, members []cluster.Member, timeout time.Dura
 				}
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if a.clock.Sleep(ctx, formInterval) != nil {
 			return fmt.Errorf("the ensemble is not formed: %s: %w", lacks, ctx.Err())
-		case <-time.After(formInterval):
 		}
 	}
 }
@@ -393,20 +395,20 @@ func waitFormed(ctx context.Context, members []cluster.Member, timeout time.Dura
 const probePath = "/zoolab-formed"
 
 // probeWrite writes at one member and reads at all.
-func probeWrite(ctx context.Context, members []cluster.Member) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*operationTimeout)
+func (a *access) probeWrite(ctx context.Context, members []cluster.Member) error {
+	ctx, cancel := a.clock.WithTimeout(ctx, 2*operationTimeout)
 	defer cancel()
-	value := []byte(time.Now().Format(time.RFC3339Nano))
+	value := []byte(a.clock.Now().Format(time.RFC3339Nano))
 	for i, member := range members {
-		if err := probeMember(ctx, member, value, i == 0); err != nil {
+		if err := a.probeMember(ctx, member, value, i == 0); err != nil {
 			return fmt.Errorf("probe of %s: %w", member.Name, err)
 		}
 	}
 	return nil
 }
 
-func probeMember(ctx context.Context, member cluster.Member, value []byte, write bool) error {
-	s, err := openSession(ctx, member.Client)
+func (a *access) probeMember(ctx context.Context, member cluster.Member, value []byte, write bool) error {
+	s, err := a.open(ctx, member.Client)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"zoolab/lab/cluster"
 	"zoolab/lab/datadir"
+	"zoolab/nemesis"
 	"zoolab/workloads"
 )
 
@@ -27,21 +28,21 @@ const (
 
 // readTrees reads the tree that each member serves. What goes wrong with one
 // member stands in its tree's Problem.
-func readTrees(ctx context.Context, members []cluster.Member) []workloads.MemberTree {
+func (a *access) readTrees(ctx context.Context, members []cluster.Member) []workloads.MemberTree {
 	trees := make([]workloads.MemberTree, len(members))
-	var wg sync.WaitGroup
+	tasks := make([]func(), len(members))
 	for i, member := range members {
-		wg.Go(func() {
+		tasks[i] = func() {
 			trees[i] = workloads.MemberTree{Member: member.Name, Source: "served"}
-			nodes, err := readTree(ctx, member)
+			nodes, err := a.tree(ctx, member)
 			if err != nil {
 				trees[i].Problem = err.Error()
 				return
 			}
 			trees[i].Nodes = nodes
-		})
+		}
 	}
-	wg.Wait()
+	nemesis.Together(a.clock, tasks...)
 	return trees
 }
 

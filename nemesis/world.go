@@ -14,13 +14,6 @@ type activeStep struct {
 	targets []string // names, roles are resolved
 }
 
-// hold is what one step wants of a process.
-type hold struct {
-	state ProcessState
-	// graceful ends the process with SIGTERM instead of SIGKILL.
-	graceful bool
-}
-
 // world keeps what the active steps want the cluster to be, so that overlapping
 // faults on one member or link don't heal each other.
 type world struct {
@@ -33,7 +26,7 @@ type world struct {
 	// mu guards what follows.
 	mu sync.Mutex
 	// holds has for each member the steps that keep its process from running.
-	holds map[string]map[string]hold
+	holds map[string]map[string]ProcessState
 	// applied is the state that reconcile last brought the process to.
 	// Invariant: a process that isn't in it ended by itself.
 	applied map[string]ProcessState
@@ -45,21 +38,21 @@ func newWorld(injector Injector, members []string) *world {
 	w := &world{
 		injector: injector,
 		members:  members,
-		holds:    make(map[string]map[string]hold),
+		holds:    make(map[string]map[string]ProcessState),
 		applied:  make(map[string]ProcessState),
 		links:    make(map[string][]Link),
 	}
 	for _, member := range members {
-		w.holds[member] = make(map[string]hold)
+		w.holds[member] = make(map[string]ProcessState)
 		w.applied[member] = Running
 	}
 	return w
 }
 
-func (w *world) hold(member, id string, h hold) {
+func (w *world) hold(member, id string, state ProcessState) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.holds[member][id] = h
+	w.holds[member][id] = state
 }
 
 func (w *world) release(member, id string) {
@@ -70,22 +63,11 @@ func (w *world) release(member, id string) {
 
 // wanted is the state that the active steps want: down beats paused.
 func (w *world) wanted(member string) ProcessState {
-	return w.wantedHold(member).state
-}
-
-// wantedHold also says how to reach it: gracefully only if every step that
-// wants the process down does.
-func (w *world) wantedHold(member string) hold {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	want := hold{state: Running}
-	for _, h := range w.holds[member] {
-		switch {
-		case h.state > want.state:
-			want = h
-		case h.state == want.state:
-			want.graceful = want.graceful && h.graceful
-		}
+	want := Running
+	for _, state := range w.holds[member] {
+		want = max(want, state)
 	}
 	return want
 }
@@ -122,8 +104,7 @@ func (w *world) reconcile(ctx context.Context, member string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", member, err)
 	}
-	wanted := w.wantedHold(member)
-	want := wanted.state
+	want := w.wanted(member)
 	w.mu.Lock()
 	crashed := status.State == Down && w.applied[member] != Down
 	w.mu.Unlock()
@@ -131,7 +112,7 @@ func (w *world) reconcile(ctx context.Context, member string) error {
 	switch {
 	case status.State == want:
 	case want == Down:
-		err = w.end(ctx, member, status.State, wanted.graceful)
+		err = w.injector.Kill(ctx, member)
 	case status.State == Down:
 		err = w.injector.Restart(ctx, member)
 		if err == nil && want == Paused {
@@ -152,19 +133,6 @@ func (w *world) reconcile(ctx context.Context, member string) error {
 		return fmt.Errorf("%s: %w (%s)", member, ErrCrashed, status.Detail)
 	}
 	return nil
-}
-
-// end ends a process. A frozen one hears no SIGTERM.
-func (w *world) end(ctx context.Context, member string, state ProcessState, graceful bool) error {
-	if !graceful {
-		return w.injector.Kill(ctx, member)
-	}
-	if state == Paused {
-		if err := w.injector.Resume(ctx, member); err != nil {
-			return err
-		}
-	}
-	return w.injector.(Terminator).Terminate(ctx, member)
 }
 
 // allLinks lists both directions between every pair of members.

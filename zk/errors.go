@@ -106,10 +106,10 @@ func Definite(err error) bool {
 	return errors.As(err, &op) && !op.MayHaveHappened
 }
 
-// refusal reports whether a server that answers with the code has certainly not
+// Refusal reports whether a server that answers with the code has certainly not
 // carried out the request. The codes that are missing here can follow a change that
 // was made, such as an answer that could not be written.
-func refusal(code jute.ErrorCode) bool {
+func Refusal(code jute.ErrorCode) bool {
 	switch code {
 	case jute.CodeNoNode, jute.CodeNoAuth, jute.CodeBadVersion, jute.CodeNoChildrenForEphemerals,
 		jute.CodeNodeExists, jute.CodeNotEmpty, jute.CodeSessionExpired, jute.CodeInvalidACL,

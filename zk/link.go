@@ -365,7 +365,7 @@ func (l *link) receive(frame []byte) error {
 	}
 	if header.Err != jute.CodeOK {
 		l.c.settle(k, header.Err)
-		k.fail(header.Err, !refusal(header.Err))
+		k.fail(header.Err, !Refusal(header.Err))
 		return nil
 	}
 	if k.resp != nil {

@@ -17,8 +17,17 @@ type Op struct {
 	record  func(serverPath string) jute.Record
 }
 
+// MultiRequest gives the request of a Multi, for who has a transport of his own.
+func MultiRequest(ops ...Op) (*jute.MultiRequest, error) {
+	return records(jute.OpMulti, ops, func(path string) string { return path })
+}
+
 // records gives the parts as a server reads them.
 func (c *Client) records(op jute.OpCode, ops []Op) (*jute.MultiRequest, error) {
+	return records(op, ops, c.serverPath)
+}
+
+func records(op jute.OpCode, ops []Op, serverPath func(string) string) (*jute.MultiRequest, error) {
 	request := &jute.MultiRequest{Ops: make([]jute.MultiOp, len(ops))}
 	for i, part := range ops {
 		err := part.invalid
@@ -28,7 +37,7 @@ func (c *Client) records(op jute.OpCode, ops []Op) (*jute.MultiRequest, error) {
 		if err != nil {
 			return nil, refuse(op, part.path, err)
 		}
-		request.Ops[i] = jute.MultiOp{Type: part.op, Record: part.record(c.serverPath(part.path))}
+		request.Ops[i] = jute.MultiOp{Type: part.op, Record: part.record(serverPath(part.path))}
 	}
 	return request, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"zoolab/workloads"
 )
@@ -125,7 +126,7 @@ func FuzzEDN(f *testing.F) {
 
 func TestRecorderIsConcurrent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.jsonl")
-	recorder, err := NewRecorder(path)
+	recorder, err := NewRecorder(path, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +164,7 @@ func TestRecorderIsConcurrent(t *testing.T) {
 
 func TestKilledLabKeepsItsHistory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.jsonl")
-	recorder, err := NewRecorder(path)
+	recorder, err := NewRecorder(path, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

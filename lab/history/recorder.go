@@ -11,6 +11,7 @@ import (
 
 // Recorder collects a history. It is safe for concurrent use.
 type Recorder struct {
+	now   func() time.Time
 	start time.Time
 
 	mu     sync.Mutex // guards what follows
@@ -21,20 +22,20 @@ type Recorder struct {
 	closed bool
 }
 
-// NewRecorder starts the clock of a run and creates the file at path.
-func NewRecorder(path string) (*Recorder, error) {
+// NewRecorder starts a run by a clock and creates the file at path.
+func NewRecorder(path string, now func() time.Time) (*Recorder, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("create the history: %w", err)
 	}
-	return &Recorder{start: time.Now(), file: file}, nil
+	return &Recorder{now: now, start: now(), file: file}, nil
 }
 
 // Start is the moment that times of the history count from.
 func (r *Recorder) Start() time.Time { return r.start }
 
 // NowNs is the time since the start.
-func (r *Recorder) NowNs() int64 { return int64(time.Since(r.start)) }
+func (r *Recorder) NowNs() int64 { return int64(r.now().Sub(r.start)) }
 
 // Record appends op with the next index and the present time, and returns it
 // with both filled in. A failure to write the file is kept for Close; the
@@ -43,7 +44,7 @@ func (r *Recorder) NowNs() int64 { return int64(time.Since(r.start)) }
 func (r *Recorder) Record(op workloads.Op) workloads.Op {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	op.Index, op.TimeNs = len(r.ops), int64(time.Since(r.start))
+	op.Index, op.TimeNs = len(r.ops), int64(r.now().Sub(r.start))
 	if r.closed {
 		return op
 	}

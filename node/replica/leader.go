@@ -51,6 +51,13 @@ func (r *Replica) startLeading() {
 	})
 }
 
+func (l *leadership) sessionCount() int {
+	if l.sessions == nil {
+		return 0
+	}
+	return len(l.sessions.sessions)
+}
+
 // proposal is a transaction that was proposed, and when, by MonoUs.
 type proposal struct {
 	txn  *jute.LoggedTxn
@@ -159,7 +166,7 @@ func (r *Replica) admit(q request) jute.ErrorCode {
 
 // expireSessions closes the sessions from which nothing came in time.
 func (r *Replica) expireSessions() {
-	for id, c := range r.attached {
+	for id, c := range r.local {
 		if c.touched.Swap(false) {
 			r.lead.sessions.touch(id, c.timeoutMs, r.now.MonoMs)
 		}

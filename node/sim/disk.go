@@ -46,6 +46,12 @@ var errDisk = fmt.Errorf("injected: %w", syscall.EIO)
 
 // diskFailed ends the process that met a fault of its disk. Any other failure is a bug.
 func (m *member) diskFailed(what string, err error) {
+	if m.w.guests != nil {
+		// As on any machine: the process says why, and ends. Its driver may start it again.
+		m.w.trace("%s can't go on: %s: %v", name(m.sid), what, err)
+		m.end(err.Error())
+		return
+	}
 	if !errors.Is(err, errDisk) {
 		m.w.violate("%s: %s: %v", name(m.sid), what, err)
 		return
@@ -177,7 +183,7 @@ func (m *member) takeSnapshot(view *tree.View) error {
 			m.w.count(countSnapshot)
 		case errors.Is(err, storage.ErrSuperseded):
 			m.w.count(countSuperseded)
-		case errors.Is(err, errDisk) && !m.endsAtFault:
+		case errors.Is(err, errDisk) && !m.endsAtFault, m.w.guests != nil:
 			// A snapshot that fails costs nothing else: the process goes on.
 		default:
 			m.diskFailed("snapshot", err)

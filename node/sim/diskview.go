@@ -49,29 +49,44 @@ func (d *diskView) has(r record) bool {
 }
 
 func (t *truth) writing(m *member) {
+	if t == nil {
+		return
+	}
 	d := &t.of(m).disk
 	d.writing = append(d.writing, d.queued[0])
 	d.queued = d.queued[1:]
 }
 
 func (t *truth) durable(m *member) {
+	if t == nil {
+		return
+	}
 	d := &t.of(m).disk
 	d.log = append(d.log, d.writing...)
 	d.writing = d.writing[:0]
 }
 
 func (t *truth) epochsSaved(m *member, accepted, current int64) {
+	if t == nil {
+		return
+	}
 	d := &t.of(m).disk
 	d.accepted, d.current = max(d.accepted, accepted), max(d.current, current)
 }
 
 func (t *truth) truncating(m *member, zxid int64) {
+	if t == nil {
+		return
+	}
 	t.of(m).disk.truncating = zxid
 	t.checkDurability(name(m.sid) + " truncates its log")
 }
 
 // truncated takes what was found after a truncation.
 func (t *truth) truncated(m *member, loaded *storage.Loaded, entries []zab.Entry) {
+	if t == nil {
+		return
+	}
 	d := &t.of(m).disk
 	t.w.count(countTruncated)
 	// A truncation to the beginning of an epoch ends where the epoch before ended.
@@ -82,11 +97,17 @@ func (t *truth) truncated(m *member, loaded *storage.Loaded, entries []zab.Entry
 }
 
 func (t *truth) installing(m *member, zxid int64) {
+	if t == nil {
+		return
+	}
 	t.of(m).disk.installing = zxid
 	t.checkDurability(name(m.sid) + " installs a snapshot")
 }
 
 func (t *truth) installed(m *member, zxid int64) {
+	if t == nil {
+		return
+	}
 	d := &t.of(m).disk
 	t.w.count(countInstalled)
 	d.log, d.incoming, d.installing = d.incoming[0], d.incoming[1:], none
@@ -97,6 +118,9 @@ func (t *truth) installed(m *member, zxid int64) {
 
 // started takes what a process found on its disk.
 func (t *truth) started(m *member, loaded *storage.Loaded, entries []zab.Entry, accepted, current int64) {
+	if t == nil {
+		return
+	}
 	v := t.of(m)
 	d := &v.disk
 	if n := len(d.writing); n > 0 {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"zoolab/nemesis"
@@ -14,12 +15,9 @@ const formUs = 3 * second
 // and partitions are those of the container lab; the simulator adds what only it can do
 // at will: broken connections, slow disks and disks that fail.
 func (w *world) planFaults() (endUs int64) {
-	kinds := []string{
-		"kill:one+leader+minority+majority+all", "pause:one+leader+minority+majority+all",
-		"partition:one+leader+halves+bridge+one-way+ring",
-	}
+	kinds := nemesis.Kinds()
 	if len(w.members) == 1 {
-		kinds = kinds[:2]
+		kinds = slices.DeleteFunc(kinds, func(kind string) bool { return kind == "partition" })
 	}
 	plan, err := nemesis.Plan(w.random.Int64(), kinds, w.names(), w.opts.Faults)
 	if err != nil {

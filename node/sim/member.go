@@ -3,7 +3,6 @@ package sim
 import (
 	"log/slog"
 	"math/rand/v2"
-	"runtime/debug"
 	"time"
 
 	"zoolab/node/prep"
@@ -187,6 +186,7 @@ func (m *member) end(why string) {
 	for _, c := range w.clients {
 		c.memberDied(m)
 	}
+	w.guests.memberDied(m)
 }
 
 // revive starts a process that ended.
@@ -226,11 +226,7 @@ func (m *member) step(in replica.Input) {
 		}
 		return
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			m.w.violate("%s: assertion failed: %v\n%s", name(m.sid), p, debug.Stack())
-		}
-	}()
+	defer m.catchPanic()
 	// The slice is the replica's, and carrying an effect out may step it again.
 	effects := append([]replica.Effect(nil), m.replica.Step(m.now(), in)...)
 	born := m.incarnation

@@ -36,6 +36,8 @@ import (
 //   - AckIntegrity: what is acknowledged is on the disk of who acknowledges it: proposals,
 //     the epoch and the history of NEWLEADER, the epoch of LEADERINFO.
 //   - EpochMonotonicity, LogDurability (diskview.go): a disk keeps what was synced.
+//
+// A nil truth watches nothing: in an Ensemble only what clients saw is judged.
 type truth struct {
 	w         *world
 	committed []record // in the order of their zxids
@@ -107,11 +109,19 @@ func upTo(log []record, zxid int64) int {
 }
 
 // ended forgets the process.
-func (t *truth) ended(m *member) { t.of(m).role = zab.RoleLooking }
+func (t *truth) ended(m *member) {
+	if t == nil {
+		return
+	}
+	t.of(m).role = zab.RoleLooking
+}
 
 // queued takes a disk effect at the moment at which the process decides on it: its own
 // view of the log changes now.
 func (t *truth) queued(m *member, e replica.Effect) {
+	if t == nil {
+		return
+	}
 	v := t.of(m)
 	switch e := e.(type) {
 	case zab.Append:
@@ -133,12 +143,20 @@ func (t *truth) queued(m *member, e replica.Effect) {
 
 // history returns a copy of what a member has logged up to a zxid.
 func (t *truth) history(m *member, zxid int64) []record {
+	if t == nil {
+		return nil
+	}
 	v := t.of(m)
 	return slices.Clone(v.log[:upTo(v.log, zxid)])
 }
 
 // receives notes the history in a snapshot that a member is about to be given.
-func (t *truth) receives(m *member, history []record) { t.of(m).received = history }
+func (t *truth) receives(m *member, history []record) {
+	if t == nil {
+		return
+	}
+	t.of(m).received = history
+}
 
 // logged checks that what is logged was made by the established leader of its epoch.
 func (t *truth) logged(m *member, r record) {
@@ -156,6 +174,9 @@ func (t *truth) logged(m *member, r record) {
 }
 
 func (t *truth) roleChanged(m *member, e zab.RoleChanged) {
+	if t == nil {
+		return
+	}
 	v := t.of(m)
 	if v.role == zab.RoleLeaderEstablished {
 		t.w.count(countDeposed)
@@ -183,10 +204,18 @@ func has(log []record, r record) bool {
 }
 
 // informed notes the epoch that a leader proposed to a member.
-func (t *truth) informed(m *member, epoch int64) { t.of(m).promised = epoch }
+func (t *truth) informed(m *member, epoch int64) {
+	if t == nil {
+		return
+	}
+	t.of(m).promised = epoch
+}
 
 // sends checks what a member vouches for.
 func (t *truth) sends(m *member, p *jute.QuorumPacket) {
+	if t == nil {
+		return
+	}
 	v := t.of(m)
 	switch {
 	case p.Type == jute.PacketAckEpoch:
@@ -205,6 +234,9 @@ func (t *truth) sends(m *member, p *jute.QuorumPacket) {
 
 // stepped checks what a member has applied.
 func (t *truth) stepped(m *member) {
+	if t == nil {
+		return
+	}
 	v := t.of(m)
 	if !v.role.Established() || t.w.failed() {
 		return
@@ -283,6 +315,9 @@ func (t *truth) checkOrder(m *member, last, next int64) {
 
 // closes checks why a member closes a connection: its peers are honest.
 func (t *truth) closes(m *member, e zab.Close) {
+	if t == nil {
+		return
+	}
 	if e.Breach {
 		t.w.violate("NoIllegalMessage: %s refuses an honest peer: %s", name(m.sid), e.Reason)
 	}

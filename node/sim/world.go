@@ -80,6 +80,7 @@ type world struct {
 	healed    bool // the faults are over
 	history   []workloads.Op
 	result    Result
+	guests    *guests // what an Ensemble's driver has here; nil in a run of this package
 }
 
 // Phases of a run after the faults, in virtual time.
@@ -200,6 +201,7 @@ func (w *world) between(leastUs, mostUs int64) int64 {
 // trace tells what happens seldom, in words.
 func (w *world) trace(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
+	w.guests.hear(w.nowUs, text)
 	w.mark(int64(len(text)))
 	for i := range len(text) {
 		w.hash = (w.hash ^ uint64(text[i])) * fnvPrime

@@ -231,9 +231,9 @@ func (c *Core) whenDurable(kind waitKind, zxid int64) {
 
 func (c *Core) diskDone(seq uint64) {
 	invariant(seq >= c.durableSeq && seq <= c.lastSeq, "the disk reports %d done after %d, of %d", seq, c.durableSeq, c.lastSeq)
-	treeWasThere := c.TreeIsThere()
+	treeWasThere := c.treeIsThere()
 	c.durableSeq = seq
-	if !treeWasThere && c.TreeIsThere() {
+	if !treeWasThere && c.treeIsThere() {
 		c.deliver()
 		c.takeDecidedRole()
 	}
@@ -256,9 +256,7 @@ func (c *Core) durable() {
 	}
 }
 
-// TreeIsThere reports whether there is a tree that follows the log: not while the log is
-// being truncated.
-func (c *Core) TreeIsThere() bool { return c.durableSeq >= c.treeSeq }
+func (c *Core) treeIsThere() bool { return c.durableSeq >= c.treeSeq }
 
 // mayDeliver raises the mark up to which the log is delivered, and delivers.
 func (c *Core) mayDeliver(zxid int64) {
@@ -270,7 +268,7 @@ func (c *Core) mayDeliver(zxid int64) {
 }
 
 func (c *Core) deliver() {
-	if !c.TreeIsThere() {
+	if !c.treeIsThere() {
 		return
 	}
 	for {

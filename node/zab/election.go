@@ -349,7 +349,7 @@ func (c *Core) decide(v vote) {
 // takeDecidedRole takes the role that the election gave us, once the tree is there.
 func (c *Core) takeDecidedRole() {
 	e := &c.election
-	if !e.decided || c.role != RoleLooking || !c.TreeIsThere() {
+	if !e.decided || c.role != RoleLooking || !c.treeIsThere() {
 		return
 	}
 	e.decided = false

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"zoolab/lab/cluster/sim"
+	"zoolab/lab/store"
+	"zoolab/workloads"
+)
+
+// simulatedRun carries out a run in a simulator and returns its history.
+func simulatedRun(t *testing.T, o options) (run *store.Run, historyLines []byte, results store.Results) {
+	t.Helper()
+	o.Driver, o.Store = sim.Driver, filepath.Join(t.TempDir(), "store")
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	row, err := oneRun(t.Context(), o, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if run, err = store.Find(filepath.Dir(row.Href)); err != nil {
+		t.Fatal(err)
+	}
+	if historyLines, err = os.ReadFile(run.Path(store.HistoryFile)); err != nil {
+		t.Fatal(err)
+	}
+	if results, err = run.ReadResults(); err != nil {
+		t.Fatal(err)
+	}
+	return run, historyLines, results
+}
+
+// TestSimulatedRunsRepeat runs every workload under every fault twice, and demands the same
+// history byte for byte, a pass, and another history of another seed.
+func TestSimulatedRunsRepeat(t *testing.T) {
+	o := defaultOptions()
+	o.Workload, o.TimeLimit, o.Seed = "all", 20*time.Second, 5
+	_, first, results := simulatedRun(t, o)
+	if results.Verdict != workloads.VerdictOK {
+		t.Errorf("verdict %s: %s", results.Verdict, results.Cause)
+	}
+	if _, second, _ := simulatedRun(t, o); !bytes.Equal(first, second) {
+		line := 0
+		a, b := bytes.Split(first, []byte("\n")), bytes.Split(second, []byte("\n"))
+		for line < min(len(a), len(b))-1 && bytes.Equal(a[line], b[line]) {
+			line++
+		}
+		t.Errorf("the same seed gave two histories; they differ first in line %d:\n%s\n%s", line+1, a[line], b[line])
+	}
+	o.Seed++
+	if _, other, _ := simulatedRun(t, o); bytes.Equal(first, other) {
+		t.Error("two seeds gave the same history")
+	}
+}

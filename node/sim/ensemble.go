@@ -1,0 +1,163 @@
+package sim
+
+import (
+	"container/heap"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"zoolab/nemesis"
+	"zoolab/node/replica"
+	"zoolab/node/tree"
+	"zoolab/node/vfs"
+)
+
+// Ensemble is simulated members without clients, faults and phases of their own: the lab's
+// driver brings those, and judges what its clients saw. The invariants of truth.go are not
+// checked, so that a bug shows there as it would on real machines; for the same reason a
+// member whose assertion fails or whose disk does ends, as a process would.
+//
+// The driver calls Next in a loop. Everything else may be called between two steps and from
+// what a step calls back.
+type Ensemble struct{ w *world }
+
+// EnsembleOptions describe an Ensemble.
+type EnsembleOptions struct {
+	Seed    uint64
+	Members int
+	// Log takes the story, an event a line; nil for nobody.
+	Log func(at time.Time, line string)
+}
+
+// epochMs is the time of day at which virtual time begins, in ms since 1970.
+const epochMs = 1_700_000_000_000
+
+// NewEnsemble starts the members.
+func NewEnsemble(o EnsembleOptions) (*Ensemble, error) {
+	w := &world{
+		opts:   Options{Seed: o.Seed, Members: o.Members, Shape: Plain},
+		random: rand.New(rand.NewPCG(o.Seed, 0x5eed)),
+		healed: true, // this package injects no fault by itself
+		guests: &guests{log: o.Log},
+	}
+	w.result.Counts = make(map[string]int)
+	var err error
+	if w.verifier, w.observers, err = w.opts.ensemble(); err != nil {
+		return nil, err
+	}
+	w.net = newNetwork(w)
+	for sid := int64(1); sid <= int64(o.Members); sid++ {
+		w.members = append(w.members, newMember(w, sid))
+	}
+	for _, m := range w.members {
+		m.start()
+	}
+	return &Ensemble{w}, nil
+}
+
+// Now is virtual time.
+func (e *Ensemble) Now() time.Time { return timeOf(e.w.nowUs) }
+
+// Random is the source of all that chance decides.
+func (e *Ensemble) Random() *rand.Rand { return e.w.random }
+
+// After plans something. What is planned for the same time happens in the order of the plans.
+func (e *Ensemble) After(delay time.Duration, do func()) {
+	e.w.after(max(0, delay.Microseconds()), do)
+}
+
+// Next lets the next event happen; false if nothing will ever happen any more.
+func (e *Ensemble) Next() bool {
+	w := e.w
+	if len(w.events) == 0 {
+		return false
+	}
+	next := heap.Pop(&w.events).(event)
+	w.nowUs = next.atUs
+	next.do()
+	return true
+}
+
+func (e *Ensemble) member(sid int64) *member { return e.w.members[sid-1] }
+
+// State tells how a process is.
+func (e *Ensemble) State(sid int64) nemesis.ProcessState {
+	switch m := e.member(sid); {
+	case !m.up:
+		return nemesis.Down
+	case m.paused:
+		return nemesis.Paused
+	}
+	return nemesis.Running
+}
+
+// Status is what a member says of itself; false if it says nothing.
+func (e *Ensemble) Status(sid int64) (status replica.Status, lastZxid int64, ok bool) {
+	m := e.member(sid)
+	if !m.up || m.paused {
+		return replica.Status{}, 0, false
+	}
+	return m.replica.Status(), m.replica.Tree().LastZxid(), true
+}
+
+// Tree is what a member serves, nil if its process is down.
+func (e *Ensemble) Tree(sid int64) *tree.Tree {
+	if m := e.member(sid); m.up {
+		return m.replica.Tree()
+	}
+	return nil
+}
+
+// Disk is a member's disk.
+func (e *Ensemble) Disk(sid int64) vfs.FS { return e.member(sid).disk }
+
+// DataDir is where a member keeps its data on its disk.
+const DataDir = dataDir
+
+// Kill ends a process, as SIGKILL does or, if its machine loses power, with what was not
+// synced to its disk.
+func (e *Ensemble) Kill(sid int64, power bool) {
+	if m := e.member(sid); power {
+		m.losePower("power failure")
+	} else {
+		m.kill("killed")
+	}
+}
+
+// Start starts a process that is down.
+func (e *Ensemble) Start(sid int64) { e.member(sid).revive() }
+
+// Pause freezes a process.
+func (e *Ensemble) Pause(sid int64) {
+	m := e.member(sid)
+	e.w.trace("%s is paused", name(sid))
+	m.paused = m.up
+}
+
+// Resume thaws a process.
+func (e *Ensemble) Resume(sid int64) {
+	e.w.trace("%s is resumed", name(sid))
+	e.member(sid).resume()
+}
+
+// Block holds the packets of links back, until Unblock.
+func (e *Ensemble) Block(links []nemesis.Link) { e.w.net.block(links, 1) }
+
+// Unblock ends one Block of each link.
+func (e *Ensemble) Unblock(links []nemesis.Link) { e.w.net.block(links, -1) }
+
+// Passes reports whether packets from one member reach another.
+func (e *Ensemble) Passes(from, to int64) bool { return e.w.net.passes(from, to) }
+
+// catchPanic is deferred where a member's code is called: a failed assertion ends its process.
+func (m *member) catchPanic() {
+	p := recover()
+	switch {
+	case p == nil:
+	case m.w.guests == nil:
+		m.w.violate("%s: assertion failed: %v\n%s", name(m.sid), p, debug.Stack())
+	default:
+		m.w.trace("%s panic: %v", name(m.sid), p)
+		m.end("panic")
+	}
+}
