@@ -420,7 +420,7 @@ func TestManyOpenChanges(t *testing.T) {
 	s.do(0, "write", int64(2), 12)
 	s.do(0, "read", int64(1007), 13)
 	s.do(0, "write", int64(3), 20)
-	bounds := Bounds{KeyTimeMs: 2000, MemoryBytes: 16 << 20, MaxFailures: 1}
+	bounds := Bounds{KeyTimeMs: 60_000, MemoryBytes: 16 << 20, MaxFailures: 1}
 	if result := CheckLinearizable(s.history, bounds); result.Verdict != VerdictOK {
 		t.Errorf("verdict %s: %s", result.Verdict, result.Cause)
 	}
