@@ -153,7 +153,11 @@ func TestGuarded(t *testing.T) {
 		{"POST", "/commands/shed_connections", "digest admin:secret", `{"percentage": "1"}`, 400, "Percentage must be between 0 and 100"},
 		{"POST", "/commands/shed_connections", "digest admin:secret", `{"percentage": 0}`, 200, `"connections_shed" : 0`},
 		{"POST", "/commands/shed", "digest admin:secret", `{"percentage": 100}`, 200, `"connections_shed" : 1`},
-		{"POST", "/commands/restore", "digest admin:secret", "x", 501, "restore is not supported"},
+		{"POST", "/commands/restore", "", "x", 401, "Auth info is missing"},
+		{"POST", "/commands/restore", "digest admin:wrong", "x", 403, "Not authorized"},
+		{"GET", "/commands/restore", "digest admin:secret", "", 405, "takes POST"},
+		{"POST", "/commands/restore", "digest admin:secret", "", 400, "the body is not a whole snapshot"},
+		{"POST", "/commands/restore", "digest admin:secret", "x", 400, "the body is not a whole snapshot"},
 		{"POST", "/commands/ruok", "", "", 405, "takes GET"},
 		{"TRACE", "/commands/ruok", "", "", 403, ""},
 	} {
@@ -204,9 +208,17 @@ func TestSnapshotLimits(t *testing.T) {
 			t.Errorf("%d %s, not %d", answer.StatusCode, text, want)
 		}
 	}
-	r = start(t, t.TempDir(), "admin.snapshot.enabled=false")
+	for _, want := range []int{400, 429} {
+		if answer, text := r.do("POST", "/commands/restore", "digest any:body", "x"); answer.StatusCode != want {
+			t.Errorf("restore: %d %s, not %d", answer.StatusCode, text, want)
+		}
+	}
+	r = start(t, t.TempDir(), "admin.snapshot.enabled=false", "admin.restore.enabled=false")
 	if answer, text := r.do("GET", "/commands/snapshot", "digest any:body", ""); answer.StatusCode != 503 {
 		t.Errorf("%d %s", answer.StatusCode, text)
+	}
+	if answer, text := r.do("POST", "/commands/restore", "digest any:body", "x"); answer.StatusCode != 503 {
+		t.Errorf("restore: %d %s", answer.StatusCode, text)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"zoolab/node/storage"
 	"zoolab/node/tree"
 	"zoolab/zk/jute"
 )
@@ -124,10 +125,24 @@ func (v *View) snapshot(q *request) answer {
 	return a
 }
 
-// restore would replace the data by a snapshot.
-func (v *View) restore(*request) answer {
-	return failed(http.StatusNotImplemented,
-		"restore is not supported: stop the server, put the snapshot into an empty %s and start it again", v.Config.SnapshotDir())
+// restore makes a snapshot, which is the body, the data of the whole ensemble.
+func (v *View) restore(q *request) answer {
+	switch {
+	case !v.Config.Admin.RestoreEnabled:
+		return failed(http.StatusServiceUnavailable, "restore is disabled (admin.restore.enabled)")
+	case v.follows():
+		return failed(http.StatusConflict, "restore on the leader, member %d: the others take its data", v.Replica.Status().Leader)
+	case !q.server.restores.allow(q.server.interval):
+		return failed(http.StatusTooManyRequests, "one restore in %v is allowed (admin.rateLimiterIntervalInMS)", q.server.interval)
+	}
+	zxid, err := v.RestoreSnapshot(q.Context(), q.Body)
+	switch {
+	case errors.Is(err, storage.ErrCorrupt) || errors.Is(err, tree.ErrBadSnapshot):
+		return failed(http.StatusBadRequest, "the body is not a whole snapshot: %v", err)
+	case err != nil:
+		return failed(http.StatusInternalServerError, "the snapshot was not restored: %v", err)
+	}
+	return done(field{"last_zxid", hex(zxid)})
 }
 
 // shed closes a part of the connections, chosen at random. Their sessions live on.

@@ -26,6 +26,7 @@ type Server struct {
 	url       string        // of the commands, without a slash at its end
 	interval  time.Duration // of the guarded commands
 	snapshots limiter
+	restores  limiter
 }
 
 const (

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"zoolab/node/config"
@@ -43,6 +44,9 @@ type View struct {
 	Authenticate func(scheme string, credentials []byte, have []jute.ID) (ids []jute.ID, ok bool)
 	// TakeSnapshot takes a snapshot and returns its file and the zxid that it shows.
 	TakeSnapshot func(context.Context) (path string, zxid int64, err error)
+	// RestoreSnapshot makes a snapshot the data of the whole ensemble and returns the zxid
+	// that it got. The member must lead.
+	RestoreSnapshot func(context.Context, io.Reader) (zxid int64, err error)
 	// ConfigText is the text of zoo.cfg.
 	ConfigText string
 

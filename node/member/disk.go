@@ -184,7 +184,11 @@ func (d *disk) other(e replica.Effect) (seq uint64, err error) {
 	case replica.InstallSnapshot:
 		defer e.View.Close()
 		d.m.log.Info("installing the leader's snapshot", "zxid", hex(e.Zxid))
-		return e.Seq, s.InstallSnapshot(e.View)
+		err := s.InstallSnapshot(e.View)
+		if err == nil {
+			d.m.files.tookSnapshot(e.Zxid, time.Now())
+		}
+		return e.Seq, err
 	case replica.TakeSnapshot:
 		return 0, d.takeSnapshot(e)
 	case zab.ReadHistory:

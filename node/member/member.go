@@ -69,6 +69,8 @@ type Member struct {
 
 	inbox inbox
 	disk  disk
+	// restoring is held while a snapshot from an operator comes in.
+	restoring sync.Mutex
 	// digestDiffers is set once that was logged. Owned by the event loop.
 	digestDiffers bool
 	quotaWarnings quotaWarnings

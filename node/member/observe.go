@@ -24,7 +24,7 @@ func (m *Member) newView() *admin.View {
 	v := &admin.View{
 		Config: m.cfg, Replica: m.replica, Clients: m.clients, Disk: m.files, Metrics: m.metrics,
 		Version: fmt.Sprintf("%s, built on %s", Version, buildTime()), Started: m.started, Submit: m.post,
-		TakeSnapshot: m.takeSnapshot,
+		TakeSnapshot: m.takeSnapshot, RestoreSnapshot: m.restoreSnapshot,
 	}
 	authenticator := security(m.cfg).Auth
 	v.Authenticate = func(scheme string, credentials []byte, have []jute.ID) ([]jute.ID, bool) {

@@ -124,6 +124,8 @@ type Replica struct {
 	// oldest first, so that they need not be decoded again.
 	received fifo.Queue[received]
 
+	restoring *Restore // until there is a leader again; nil while nothing is restored
+
 	lead             leadership // used only while leading
 	maxProposedBytes int64      // the constant, less in tests
 
@@ -188,6 +190,8 @@ func (r *Replica) Step(now Now, in Input) []Effect {
 	case SnapshotNow:
 		r.planSnapshot()
 		r.emit(TakeSnapshot{View: r.Tree().View(), Done: in.Done})
+	case Restore:
+		r.restore(in)
 	case ListSessions:
 		in.Answer(r.sessions())
 	case zab.Tick:
@@ -254,6 +258,7 @@ func (r *Replica) carryOut(effect zab.Effect) {
 			panic(fmt.Sprintf("replica: the leader's snapshot of 0x%x can't be finished: %v", e.Zxid, err))
 		}
 		t := b.Tree()
+		r.keepMembership(t)
 		r.setTree(t)
 		r.planSnapshot()
 		r.emit(InstallSnapshot{Seq: e.Seq, Zxid: e.Zxid, View: t.View()})
@@ -290,6 +295,7 @@ func (r *Replica) roleChanged(e zab.RoleChanged) {
 	r.received = fifo.Queue[received]{}
 	clear(r.revalidating)
 	r.publish()
+	r.judgeRestore()
 }
 
 func (r *Replica) dropClients() {

@@ -51,6 +51,19 @@ func compressionOf(name string) Compression {
 	return c
 }
 
+// magics are how compressed files begin.
+var magics = map[Compression]string{Gzip: "\x1f\x8b", Snappy: "\x82SNAPPY\x00"}
+
+// compressionIn tells by its first bytes how a snapshot without a name is compressed.
+func compressionIn(start []byte) Compression {
+	for compression, magic := range magics {
+		if strings.HasPrefix(string(start), magic) {
+			return compression
+		}
+	}
+	return NoCompression
+}
+
 // largestRatio is what a byte of a compressed file can become at most: deflate's limit,
 // which is above snappy's.
 const largestRatio = 1032

@@ -136,6 +136,8 @@ func (c *Core) Step(nowMs int64, in Input) []Effect {
 		c.historyRead(in)
 	case TreeReplaced:
 		c.treeMembership(in.MembershipText)
+	case Restore:
+		c.restore(in)
 	default:
 		panic(fmt.Sprintf("zab: no input has type %T", in))
 	}

@@ -246,6 +246,7 @@ func logArg(d *datadriven.TestData) []Entry {
 //	snapshot 1                             the stream behind SNAP was read
 //	disk [done=3]                          everything, or up to a Seq, is durable
 //	history 2 [log=..] [found=false] [complete=false]
+//	restore zxid=1.1                       an operator's tree
 //	propose, confirm token=1, tick ms=100
 //	getters
 type memberStory struct {
@@ -282,6 +283,8 @@ func (s *memberStory) play(t *testing.T, d *datadriven.TestData) (out string) {
 		return s.show(PacketReceived{Conn: ConnID(id), Packet: packetArg(d)})
 	case "snapshot":
 		return s.show(SnapshotReceived{Conn: ConnID(id), Handle: "tree"})
+	case "restore":
+		return s.show(Restore{Zxid: zxidArg(d, "zxid"), Handle: "tree"})
 	case "disk":
 		return s.show(DiskDone{Seq: uint64(intArg(d, "done", int(s.c.lastSeq)))})
 	case "history":
