@@ -28,9 +28,9 @@ func (c *client) extra() {
 	case 0, 1:
 		c.makeEphemeral()
 	case 2:
-		c.tryTo(countContainer, jute.OpCreateContainer, &jute.CreateRequest{Path: c.extraPath(), ACL: worldACL, Flags: jute.ModeContainer})
+		c.tryTo(countContainer, jute.OpCreateContainer, &jute.CreateRequest{Path: c.extraPath(), ACL: c.acl(), Flags: jute.ModeContainer})
 	case 3:
-		c.tryTo(countTTL, jute.OpCreateTTL, &jute.CreateTTLRequest{Path: "/ttl-", ACL: worldACL, Flags: jute.ModeTTLSequential, TtlMs: ttlMs})
+		c.tryTo(countTTL, jute.OpCreateTTL, &jute.CreateTTLRequest{Path: "/ttl-", ACL: c.acl(), Flags: jute.ModeTTLSequential, TtlMs: ttlMs})
 	case 4:
 		c.multi()
 	case 5:
@@ -38,6 +38,15 @@ func (c *client) extra() {
 	case 6:
 		c.reconfigure()
 	}
+}
+
+// acl is the client's own: every second one lets nobody change it, for which nobody asks.
+// So servers have ACLs to tell apart, to count and to forget.
+func (c *client) acl() []jute.ACL {
+	if c.number%2 == 0 {
+		return worldACL
+	}
+	return []jute.ACL{{Perms: jute.PermAll &^ jute.PermAdmin, ID: worldACL[0].ID}}
 }
 
 // extraPath is one of a few, so that clients get in each other's way.
@@ -55,8 +64,8 @@ func (c *client) multi() {
 	top := c.extraPath()
 	part := func(op jute.OpCode, r jute.Record) jute.MultiOp { return jute.MultiOp{Type: op, Record: r} }
 	q := &jute.MultiRequest{Ops: []jute.MultiOp{
-		part(jute.OpCreateTTL, &jute.CreateTTLRequest{Path: top + "/ttl", ACL: worldACL, Flags: jute.ModeTTL, TtlMs: ttlMs}),
-		part(jute.OpCreate2, &jute.CreateRequest{Path: top + "/e-", ACL: worldACL, Flags: jute.ModeEphemeralSequential}),
+		part(jute.OpCreateTTL, &jute.CreateTTLRequest{Path: top + "/ttl", ACL: c.acl(), Flags: jute.ModeTTL, TtlMs: ttlMs}),
+		part(jute.OpCreate2, &jute.CreateRequest{Path: top + "/e-", ACL: c.acl(), Flags: jute.ModeEphemeralSequential}),
 		part(jute.OpCheck, &jute.CheckVersionRequest{Path: top, Version: int32(c.w.random.IntN(2))}),
 		part(jute.OpSetData, &jute.SetDataRequest{Path: top, Data: []byte("multi"), Version: -1}),
 	}}

@@ -58,6 +58,7 @@ func (t *truth) caughtUp() bool {
 // committed is missing.
 func (t *truth) treesEqual() {
 	t.sameMembership()
+	t.sameACLs()
 	var want workloads.MemberTree
 	var wantSessions map[int64]int32
 	for i, m := range t.w.members {
@@ -84,6 +85,39 @@ func (t *truth) treesEqual() {
 		}
 	}
 }
+
+// sameACLs compares who may do what with each znode. The digest of a tree leaves that out.
+func (t *truth) sameACLs() {
+	want := aclsOf(t.w.members[0])
+	for _, m := range t.w.members[1:] {
+		got := aclsOf(m)
+		for _, path := range slices.Sorted(maps.Keys(want)) {
+			if !slices.Equal(got[path], want[path]) {
+				t.w.violate("Agreement: %s has the ACL %v on %s, n1 has %v", name(m.sid), got[path], path, want[path])
+				return
+			}
+		}
+	}
+}
+
+func aclsOf(m *member) map[string][]jute.ACL {
+	view := m.replica.Tree().View()
+	defer view.Close()
+	acls := map[int64][]jute.ACL{openACL: {{Perms: jute.PermAll, ID: worldACL[0].ID}}}
+	view.ACLs(func(id int64, acl []jute.ACL) bool {
+		acls[id] = acl
+		return true
+	})
+	of := make(map[string][]jute.ACL)
+	view.Nodes(func(path string, _ []byte, id int64, _ *jute.StatPersisted) bool {
+		of[path] = acls[id]
+		return true
+	})
+	return of
+}
+
+// openACL stands in snapshots for that of znodes which everybody may use.
+const openACL = -1
 
 // treeOf returns all that a member's tree holds.
 func treeOf(m *member) (workloads.MemberTree, map[int64]int32) {
