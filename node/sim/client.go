@@ -119,11 +119,15 @@ func (c *client) run() {
 			w.setUp = load.workload.Setup(context.Background(), c) == nil
 			continue
 		}
-		if w.random.IntN(8) == 0 {
+		if !c.onlyReads() && w.random.IntN(8) == 0 {
 			c.extra()
 			continue
 		}
-		c.operation(load.generator.Next(load.random))
+		op := load.generator.Next(load.random)
+		for c.onlyReads() && op.F != "read" {
+			op = load.generator.Next(load.random)
+		}
+		c.operation(op)
 	}
 	for _, op := range load.generator.Final() {
 		op.Type = workloads.Invoke

@@ -202,7 +202,7 @@ func (m *member) reviveLater() {
 }
 
 func (m *member) now() replica.Now {
-	return replica.Now{MonoMs: (m.w.nowUs - m.startedUs) / millisecond, WallMs: 1_700_000_000_000 + m.w.nowUs/millisecond}
+	return replica.Now{MonoMs: m.drifts((m.w.nowUs - m.startedUs) / millisecond), WallMs: 1_700_000_000_000 + m.w.nowUs/millisecond}
 }
 
 func (m *member) tick() {

@@ -26,10 +26,27 @@ const (
 	// Reconfig begins as Plain; then its membership changes while all else happens. It is
 	// not among Shapes, so that the seeds by which planted bugs are caught stay what they are.
 	Reconfig Shape = "reconfig"
+	// Drift is Plain with a clock that runs slow or fast on each member, the slower the higher
+	// its id: nobody's timeout says how long it is on another's clock. It is not among Shapes
+	// for the same reason.
+	Drift Shape = "drift"
 )
 
 // Shapes are those that seeds take in turn.
 var Shapes = []Shape{Observers, Weights, Rollover, Plain, Groups}
+
+// drifts makes of a duration in ms what a member's clock shows of it: from five quarters on
+// the first of five to three quarters on the last, which most often leads.
+func (m *member) drifts(ms int64) int64 {
+	if m.w.opts.Shape != Drift {
+		return ms
+	}
+	middle := int64(m.w.opts.Members+1) / 2
+	return ms * (8 + middle - m.sid) / 8
+}
+
+// onlyReads reports whether a client leaves the writes to others.
+func (c *client) onlyReads() bool { return c.w.opts.Shape == Drift && c.number%2 == 1 }
 
 // rolloverAt is the last counter of an epoch in the shape Rollover.
 const rolloverAt = 150
@@ -66,7 +83,7 @@ func (o *Options) ensemble() (verifier quorum.Verifier, observers map[int64]stri
 	switch o.Shape {
 	case Weights, Groups:
 		verifier, err = quorum.NewHierarchical(voters, groups, weights, 0)
-	case Plain, Observers, Rollover, Reconfig:
+	case Plain, Observers, Rollover, Reconfig, Drift:
 		verifier, err = quorum.NewMajority(voters, 0)
 	default:
 		err = fmt.Errorf("no ensemble has the shape %q", o.Shape)

@@ -25,14 +25,14 @@ func run() int {
 	one := flag.Uint64("seed", 0, "run only this seed and tell its story")
 	members := flag.Int("members", 5, "members of the ensemble")
 	faults := flag.Duration("faults", 12*time.Second, "length of the fault phase, in virtual time")
-	shape := flag.String("shape", "", "plain, observers, weights, groups, rollover or reconfig; all but the last in turn if empty")
+	shape := flag.String("shape", "", "plain, observers, weights, groups, rollover, reconfig or drift; all but the last two in turn if empty")
 	stop := flag.Bool("until-failure", false, "stop at the first seed that fails")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "simrun takes no argument %q; see -help\n", flag.Arg(0))
 		return 254
 	}
-	if s := sim.Shape(*shape); s != "" && s != sim.Reconfig && !slices.Contains(sim.Shapes, s) {
+	if s := sim.Shape(*shape); s != "" && s != sim.Reconfig && s != sim.Drift && !slices.Contains(sim.Shapes, s) {
 		fmt.Fprintf(os.Stderr, "no ensemble has the shape %q; there are %q\n", *shape, sim.Shapes)
 		return 254
 	}
