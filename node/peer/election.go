@@ -103,6 +103,7 @@ func (p *electionPeer) dialUntilConnected(pause time.Duration) {
 		p.mu.Unlock()
 		if err := p.dialOnce(); err != nil {
 			p.tell(err)
+			p.t.hooks.Post(zab.VoterUnreachable{SID: p.sid})
 		} else if p.connected() {
 			return
 		}

@@ -51,6 +51,14 @@ func TestOnlyTheNewestVoteIsKept(t *testing.T) {
 	}
 }
 
+func TestUnreachableVoterIsReported(t *testing.T) {
+	two := start(t, config(2, addresses(t, 2)))
+	two.SendNotification(1, vote(1))
+	two.await("that member 1 can't be reached", func(in []zab.Input) bool {
+		return slices.Contains(in, zab.Input(zab.VoterUnreachable{SID: 1}))
+	})
+}
+
 func TestVoteIsSentAgainAfterALoss(t *testing.T) {
 	all := addresses(t, 2)
 	one, two := start(t, config(1, all)), start(t, config(2, all))

@@ -40,9 +40,13 @@ func lastOf(log []record) int64 {
 	return 0
 }
 
-// has reports whether a transaction is on the disk for certain.
+// has reports whether a transaction is on the disk for certain: also if a crash ended what is
+// being done there, in either way that it may end.
 func (d *diskView) has(r record) bool {
-	if d.truncating != none && r.zxid > d.truncating || d.installing != none {
+	switch {
+	case d.truncating != none && r.zxid > d.truncating:
+		return false
+	case d.installing != none && !has(d.incoming[0], r):
 		return false
 	}
 	return has(d.log, r)

@@ -20,6 +20,7 @@ const (
 	syncLimitTicks = 4
 	snapCount      = 40
 	commitLogCount = 30 // small, so that learners are often beyond it
+	finalizeWaitMs = 200
 	dataDir        = "/data"
 	maxFieldBytes  = 1 << 20
 )
@@ -106,7 +107,7 @@ func (m *member) config() replica.Config {
 		Zab: m.w.shaped(zab.Config{
 			SID: m.sid, TickMs: tickMs,
 			InitLimitTicks: initLimitTicks, SyncLimitTicks: syncLimitTicks,
-			CommitLogCount: commitLogCount, FinalizeWaitMs: 200,
+			CommitLogCount: commitLogCount, FinalizeWaitMs: finalizeWaitMs,
 			MaxSyncLogBytes: 4 << 10,
 			MaxSnapSyncs:    1, MaxDiffSyncs: 1, // so that observers are turned away
 		}),

@@ -110,6 +110,7 @@ func (n *network) deliverVote(from *member, to int64, v *vote, delayUs int64) {
 		}
 		if !target.up || !n.passes(from.sid, to) || !n.passes(to, from.sid) {
 			n.deliverVote(from, to, v, n.w.between(redialUs, 4*redialUs))
+			from.step(zab.VoterUnreachable{SID: to})
 			return
 		}
 		v.pending = false
@@ -118,6 +119,7 @@ func (n *network) deliverVote(from *member, to int64, v *vote, delayUs int64) {
 			n.w.violate("a notification can't be read: %v", err)
 			return
 		}
+		n.w.tell("%s<-%s vote %v leader=%d zxid=%x round=%d", name(to), name(from.sid), got.State, got.Leader, got.Zxid, got.ElectionEpoch)
 		target.step(zab.NotificationReceived{From: from.sid, N: got})
 	})
 }

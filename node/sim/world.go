@@ -97,6 +97,13 @@ const (
 
 // Run simulates one seed.
 func Run(opts Options) *Result {
+	w := newWorld(opts)
+	w.run()
+	return w.end()
+}
+
+// newWorld makes an ensemble that is about to form, and its clients.
+func newWorld(opts Options) *world {
 	if opts.Members == 0 {
 		opts.Members = 5
 	}
@@ -130,7 +137,11 @@ func Run(opts Options) *Result {
 	for i := range opts.Clients {
 		w.clients = append(w.clients, newClient(w, i))
 	}
-	w.run()
+	return w
+}
+
+// end stops the clients and tells what was seen.
+func (w *world) end() *Result {
 	for _, c := range w.clients {
 		c.stop()
 	}

@@ -47,6 +47,7 @@ type Core struct {
 
 	members  memberships
 	election election
+	reach    reach
 	follow   following
 	lead     leading
 	learners []*learner // connections to our quorum port, oldest first
@@ -126,6 +127,8 @@ func (c *Core) Step(nowMs int64, in Input) []Effect {
 		c.confirmLeadership(in.Token)
 	case NotificationReceived:
 		c.notificationReceived(in.From, &in.N)
+	case VoterUnreachable:
+		c.voterUnreachable(in.SID)
 	case ConnOpened:
 		c.connOpened(in)
 	case ConnClosed:

@@ -139,9 +139,18 @@ func (c *Core) peerState() jute.PeerState {
 	return jute.Looking
 }
 
-// better reports whether vote v beats w. Who weighs nothing never wins. (In Apache such a
-// member goes on to vote for itself, and waits for the others to be done.)
+// better reports whether we would rather have vote v than w. Members differ where one of
+// them could not reach somebody who was to lead.
 func (c *Core) better(v, w vote) bool {
+	if c.weight(v.leader) > 0 && c.weight(w.leader) > 0 && c.shuns(v.leader) != c.shuns(w.leader) {
+		return c.shuns(w.leader)
+	}
+	return c.beats(v, w)
+}
+
+// beats is the order of votes on which all members agree. Who weighs nothing never wins. (In
+// Apache such a member goes on to vote for itself, and waits for the others to be done.)
+func (c *Core) beats(v, w vote) bool {
 	if c.weight(v.leader) == 0 {
 		return false
 	}
@@ -164,6 +173,7 @@ func (c *Core) notificationReceived(from int64, n *jute.Notification) {
 	if from == c.cfg.SID {
 		return
 	}
+	c.reach.gone.Remove(from)
 	c.hearMembership(n.Config)
 	if c.isObserver(c.cfg.SID) {
 		c.observeVote(from, n)
@@ -178,6 +188,7 @@ func (c *Core) notificationReceived(from int64, n *jute.Notification) {
 		if n.State == jute.Looking {
 			c.sendVote(from)
 		}
+		c.voteElsewhere(from, n)
 		return
 	}
 	c.election.resendAtMs = c.nowMs + c.election.resendMs
@@ -256,7 +267,7 @@ func (c *Core) lookingVote(from int64, v vote) {
 		c.startRound(own)
 	case c.better(v, e.vote):
 		c.adopt(v)
-	case e.greeted.Add(from) || c.better(e.vote, v):
+	case e.greeted.Add(from) || c.beats(e.vote, v):
 		// Not in Apache: the sender may have begun after our vote was sent, and would wait
 		// for it until we send it again. It can't go on for ever: what is sent is better than
 		// what came, or it is the first answer in this round.
@@ -269,7 +280,7 @@ func (c *Core) lookingVote(from int64, v vote) {
 
 // checkVotes looks whether a quorum agrees with our vote. If so a better one may still
 // be on its way, for which it waits a little, unless everyone has voted for the winner
-// but the leader whose loss we know of.
+// from whom a better one could come.
 func (c *Core) checkVotes() {
 	e := &c.election
 	if e.decided || c.role != RoleLooking {
@@ -284,7 +295,7 @@ func (c *Core) checkVotes() {
 		e.finalizeAtMs = c.nowMs + c.cfg.FinalizeWaitMs
 	}
 	for _, sid := range c.members.voters {
-		if !e.agreeing.Has(sid) && (sid != e.lost || sid == e.vote.leader) {
+		if !e.agreeing.Has(sid) && c.awaited(sid) {
 			return
 		}
 	}
@@ -321,10 +332,22 @@ func (c *Core) establishedVote(from int64, v vote) {
 		}
 	}
 	e.established[from] = v
-	if c.quorumAgrees(e.established, v) && c.leads(e.established, v) {
+	if c.quorumFollows(v) && c.leads(e.established, v) {
 		e.round = v.round
 		c.decide(v)
 	}
+}
+
+// quorumFollows reports whether those who have the leader of v are a quorum, or are one with
+// us. In Apache the follower that makes a quorum complete does not count itself: one that
+// restarted in an election waits until its leader has given up.
+func (c *Core) quorumFollows(v vote) bool {
+	e := &c.election
+	if c.quorumAgrees(e.established, v) {
+		return true
+	}
+	e.agreeing.Add(c.cfg.SID)
+	return c.containsQuorum(e.agreeing)
 }
 
 // leads reports whether the leader of v said itself that it leads. Otherwise members
@@ -378,6 +401,7 @@ func (c *Core) tickElection() {
 	if e.decided {
 		return
 	}
+	c.reconsiderShunned()
 	if e.finalizing && c.nowMs >= e.finalizeAtMs {
 		c.decide(e.vote)
 		return

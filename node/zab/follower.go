@@ -85,6 +85,7 @@ func (c *Core) dial() {
 
 func (c *Core) leaderConnected() {
 	f := &c.follow
+	c.leaderReached()
 	f.stage = stageLeaderInfo
 	f.deadlineMs = c.nowMs + c.initLimitMs()
 	kind := jute.PacketFollowerInfo
@@ -104,6 +105,9 @@ func (c *Core) leaderDisconnected(reason string) {
 		f.redialAtMs = c.nowMs + firstRedialMs<<(f.dials-1)
 		return
 	}
+	if f.stage == stageDial {
+		c.leaderUnreached()
+	}
 	f.conn = 0 // it is closed already
 	c.lookAgain(fmt.Sprintf("lost leader %d: %s", lost, reason), lost)
 }
@@ -112,6 +116,9 @@ func (c *Core) tickFollower() {
 	f := &c.follow
 	switch {
 	case c.nowMs >= f.deadlineMs:
+		if f.stage == stageDial {
+			c.leaderUnreached()
+		}
 		c.leaveLeader("it said nothing for too long")
 	case f.conn == 0 && c.nowMs >= f.redialAtMs:
 		c.dial()

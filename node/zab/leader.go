@@ -21,6 +21,7 @@ type leading struct {
 	connected quorum.Set // told us their accepted epoch, we included
 	accepted  quorum.Set // accepted our epoch
 	newLeader quorum.Set // acknowledged NEWLEADER
+	elsewhere quorum.Set // voted for somebody else after we were elected
 
 	deadlineMs int64 // by when the next phase must begin, before phaseBroadcast
 

@@ -179,8 +179,11 @@ func (c *Core) dropLearner(l *learner, reason string, closing bool) {
 	// It may connect again and will be counted then. That it accepted our epoch stays true.
 	c.lead.connected.Remove(l.sid)
 	c.lead.newLeader.Remove(l.sid)
-	if c.role == RoleLeaderEstablished {
+	switch {
+	case c.role == RoleLeaderEstablished:
 		c.checkQuorum(fmt.Sprintf("member %d is gone: %s", l.sid, reason))
+	case c.role == RoleLeading && c.lead.elsewhere.Has(l.sid):
+		c.checkDeserted()
 	}
 }
 

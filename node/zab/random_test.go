@@ -143,7 +143,7 @@ func (w *world) load(rng *rand.Rand) {
 
 func (w *world) fault(rng *rand.Rand) {
 	n := w.nodes[rng.IntN(len(w.nodes))]
-	switch rng.IntN(12) {
+	switch rng.IntN(13) {
 	case 0, 1:
 		if n.core != nil {
 			w.tracef("crash %d", n.sid)
@@ -187,6 +187,13 @@ func (w *world) fault(rng *rand.Rand) {
 		}
 	case 11:
 		w.wake(rng)
+	case 12:
+		// Also where it is not true: nothing may depend on it but time.
+		other := w.nodes[rng.IntN(len(w.nodes))].sid
+		if n.core != nil && !n.paused {
+			w.tracef("%d can't reach %d", n.sid, other)
+			n.step(VoterUnreachable{SID: other})
+		}
 	}
 }
 

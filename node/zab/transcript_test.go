@@ -241,6 +241,7 @@ func logArg(d *datadriven.TestData) []Entry {
 //	    [floor=..]                         the oldest snapshot
 //	    [observers=0] [snaps=0] [diffs=0]  how many observers there are; learners that may be sent a snapshot, or a difference, at a time
 //	vote 2 state=LOOKING leader=3 zxid=1.3 round=1 epoch=1 [version=2]
+//	unreachable 3                          nobody answers at a voter's election port
 //	open 2, opened 1, closed 1             a learner's connection; our dial succeeded; a connection ended
 //	packet 2 type=PROPOSAL zxid=1.1 [int=5] [learner=3] [config=0]
 //	snapshot 1                             the stream behind SNAP was read
@@ -275,6 +276,8 @@ func (s *memberStory) play(t *testing.T, d *datadriven.TestData) (out string) {
 			State: jute.PeerState(state), Leader: int64(intArg(d, "leader", 0)), Zxid: zxidArg(d, "zxid"),
 			ElectionEpoch: int64(intArg(d, "round", 0)), PeerEpoch: int64(intArg(d, "epoch", 0)), Version: int32(intArg(d, "version", 2)),
 		}})
+	case "unreachable":
+		return s.show(VoterUnreachable{SID: id})
 	case "open", "opened":
 		return s.show(ConnOpened{Conn: ConnID(id), Incoming: d.Cmd == "open"})
 	case "closed":

@@ -77,6 +77,10 @@ type (
 		N    jute.Notification
 	}
 
+	// VoterUnreachable reports that no connection to a member's election port could be
+	// opened. It is over with the next NotificationReceived from there.
+	VoterUnreachable struct{ SID int64 }
+
 	// ConnOpened reports that a learner connected to our quorum port (Incoming), or
 	// that a Dial succeeded.
 	ConnOpened struct {
@@ -134,6 +138,7 @@ type (
 
 func (Tick) input()                 {}
 func (NotificationReceived) input() {}
+func (VoterUnreachable) input()     {}
 func (ConnOpened) input()           {}
 func (ConnClosed) input()           {}
 func (PacketReceived) input()       {}
