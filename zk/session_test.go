@@ -391,13 +391,24 @@ func TestSASLWithApache(t *testing.T) {
 	}
 }
 
-// TestReadOnlyWithApache takes the quorum away from an ensemble and gives it back. The
-// client is one that the ensemble does not know yet: the original refuses others.
-func TestReadOnlyWithApache(t *testing.T) {
-	cfg := servers.Config(t, "apache")
-	cfg.JavaFlags = []string{"-Dreadonlymode.enabled=true"}
-	// Its read-only servers grant local sessions only.
-	cfg.Extra = map[string]string{"localSessionsEnabled": "true"}
+// TestReadOnlyServers takes the quorum away from ensembles of both kinds and gives it back.
+// The client is one that the ensemble does not know yet: the servers refuse others.
+func TestReadOnlyServers(t *testing.T) {
+	t.Run("node", func(t *testing.T) {
+		cfg := servers.Config(t, "node")
+		cfg.Extra = map[string]string{"readonlymode.enabled": "true"}
+		readOnlyServers(t, cfg)
+	})
+	t.Run("apache", func(t *testing.T) {
+		cfg := servers.Config(t, "apache")
+		cfg.JavaFlags = []string{"-Dreadonlymode.enabled=true"}
+		// Its read-only servers grant local sessions only.
+		cfg.Extra = map[string]string{"localSessionsEnabled": "true"}
+		readOnlyServers(t, cfg)
+	})
+}
+
+func readOnlyServers(t *testing.T, cfg apache.Config) {
 	cfg.TickTimeMs = 200
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()

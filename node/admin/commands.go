@@ -80,7 +80,7 @@ var commands = []command{
 	{names: []string{"initial_configuration", "icfg"}, run: func(v *View, _ *request) answer {
 		return done(field{"initial_configuration", withoutSecrets(v.ConfigText)})
 	}},
-	{names: []string{"is_read_only", "isro"}, run: func(*View, *request) answer { return done(field{"read_only", false}) }},
+	{names: []string{"is_read_only", "isro"}, run: func(v *View, _ *request) answer { return done(field{"read_only", v.readOnly()}) }},
 	{names: []string{"last_snapshot", "lsnp"}, run: (*View).lastSnapshot},
 	{names: []string{"leader", "lead"}, run: (*View).leader},
 	{names: []string{"monitor", "mntr"}, always: true, run: func(v *View, _ *request) answer {
@@ -190,7 +190,7 @@ func (v *View) dumpSessions(*request) answer {
 		return failed(http.StatusServiceUnavailable, "%v", err)
 	}
 	expiring := object{}
-	if !v.follows() {
+	if v.knowsExpiry() {
 		byTime := make(map[int64][]any)
 		var times []int64
 		for _, s := range sessions {
@@ -230,7 +230,7 @@ func (v *View) lastSnapshot(*request) answer {
 }
 
 func (v *View) leader(*request) answer {
-	if !v.Config.Distributed {
+	if !v.Config.Distributed || v.readOnly() {
 		return done(field{"error", "server is not initialized"})
 	}
 	id := v.Replica.Status().Leader
@@ -252,7 +252,7 @@ func (v *View) stats() object {
 	answers := sizes(v.Clients.Stats().AnswerBytes())
 	o := object{
 		{"version", v.Version},
-		{"read_only", false},
+		{"read_only", v.readOnly()},
 		{"server_stats", object{
 			{"packets_sent", m.PacketsSent.Load()},
 			{"packets_received", m.PacketsReceived.Load()},
@@ -411,7 +411,7 @@ func (v *View) zabState(*request) answer {
 	}
 	zxid := v.shownZxid()
 	state := "election"
-	if v.serving() {
+	if v.Replica.Status().Role.Established() {
 		state = "broadcast"
 	}
 	return done(

@@ -71,14 +71,14 @@ func (v *View) gauges() []gauge {
 	ofLeader("last_proposal_size", status.Proposals.Last)
 	ofLeader("pending_syncs", status.PendingSyncs)
 	ofLeader("leader_uptime", v.elapsedMs()-status.SinceMs)
-	put("local_sessions", 0)
+	put("local_sessions", status.LocalSessions)
 	put("uptime", v.elapsedMs())
 	put("max_latency", int64(math.Ceil(most)))
 	put("outstanding_tls_handshake", v.Clients.Stats().Handshakes())
 	ofLeader("learners", status.Learners)
 	put("min_client_response_size", leastBytes)
 	put("non_mtls_local_conn_count", 0)
-	if v.Config.Distributed {
+	if v.Config.Distributed && !v.readOnly() {
 		put("quorum_size", len(v.Config.Membership.Voters()))
 	}
 	return append(all, v.quotas()...)

@@ -56,8 +56,14 @@ type View struct {
 // answerTimeout is how long a command waits for the event loop.
 const answerTimeout = 5 * time.Second
 
-// serving reports whether there is a quorum, without which most commands have no answer.
-func (v *View) serving() bool { return v.Replica.Status().Role.Established() }
+// serving reports whether clients are served, without which most commands have no answer.
+func (v *View) serving() bool {
+	status := v.Replica.Status()
+	return status.Role.Established() || status.ReadOnly
+}
+
+// readOnly reports whether the server serves reads although it has no quorum.
+func (v *View) readOnly() bool { return v.Replica.Status().ReadOnly }
 
 // leads reports whether the server leads an ensemble.
 func (v *View) leads() bool {
@@ -73,6 +79,15 @@ func (v *View) follows() bool {
 // observes reports whether the server observes a leader.
 func (v *View) observes() bool { return v.Replica.Status().Role == zab.RoleObserverEstablished }
 
+// knowsExpiry reports whether the server knows when the ensemble's sessions expire: as a
+// leader, or alone.
+func (v *View) knowsExpiry() bool { return v.Replica.Status().Role == zab.RoleLeaderEstablished }
+
+// hasLocalSessions reports whether there may be sessions that only this server knows.
+func (v *View) hasLocalSessions() bool {
+	return v.readOnly() || v.Config.Distributed && v.Config.Clients.LocalSessionsEnabled
+}
+
 // mode is the server's role as Apache names it.
 func (v *View) mode() string {
 	switch {
@@ -84,14 +99,16 @@ func (v *View) mode() string {
 		return "observer"
 	case v.follows():
 		return "follower"
+	case v.readOnly():
+		return "read-only"
 	}
 	return "looking"
 }
 
-// peerState is the role with the phase of the protocol, "" for a lone server.
+// peerState is the role with the phase of the protocol, "" where Apache's has none.
 func (v *View) peerState() string {
 	switch {
-	case !v.Config.Distributed:
+	case !v.Config.Distributed || v.readOnly():
 		return ""
 	case v.leads():
 		return "leading - broadcast"

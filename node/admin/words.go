@@ -26,7 +26,7 @@ var words = map[string]func(*View, io.Writer){
 	"envi": (*View).envi,
 	"gtmk": func(v *View, w io.Writer) { fmt.Fprint(w, v.mask.get()) },
 	"hash": (*View).hash,
-	"isro": func(_ *View, w io.Writer) { io.WriteString(w, "rw") },
+	"isro": (*View).isro,
 	"mntr": (*View).mntr,
 	"ruok": func(_ *View, w io.Writer) { io.WriteString(w, "imok") },
 	"srst": (*View).srst,
@@ -76,8 +76,19 @@ func (v *View) allowed(word string) bool {
 	return v.Config.FourLetterAllowed(word) || word == "isro" && v.Config.ReadOnlyModeEnabled
 }
 
+func (v *View) isro(w io.Writer) {
+	if v.readOnly() {
+		io.WriteString(w, "ro")
+		return
+	}
+	io.WriteString(w, "rw")
+}
+
 func (v *View) serverStats(w io.Writer, clients bool) {
 	fmt.Fprintf(w, "Zookeeper version: %s\n", v.Version)
+	if v.readOnly() {
+		fmt.Fprintln(w, "READ-ONLY mode; serving only read-only clients")
+	}
 	if clients {
 		fmt.Fprintln(w, "Clients:")
 		for _, c := range v.Clients.Connections() {
@@ -247,16 +258,24 @@ func (v *View) dump(w io.Writer) {
 	if err != nil {
 		fmt.Fprintln(w, err)
 	}
-	if v.follows() {
+	global := slices.IndexFunc(sessions, func(s replica.SessionInfo) bool { return !s.Local })
+	if global < 0 {
+		global = len(sessions)
+	}
+	local := v.hasLocalSessions()
+	if local {
+		v.writeSessions(w, "Local Session ", sessions[:global])
+	}
+	switch sessions = sessions[global:]; {
+	case !v.knowsExpiry():
 		fmt.Fprintf(w, "Global Sessions(%d):\n", len(sessions))
 		for _, s := range sessions {
 			fmt.Fprintf(w, "%s\t%dms\n", hex(s.ID), s.TimeoutMs)
 		}
-	} else {
-		io.WriteString(w, "Session ")
-		writeSets(w, sessions,
-			func(s replica.SessionInfo) time.Time { return v.at(s.ExpiresMs) },
-			func(s replica.SessionInfo) string { return hex(s.ID) })
+	case local:
+		v.writeSessions(w, "Global Session ", sessions)
+	default:
+		v.writeSessions(w, "Session ", sessions)
 	}
 	t := v.Replica.Tree()
 	ids := t.SessionsWithEphemerals()
@@ -273,6 +292,13 @@ func (v *View) dump(w io.Writer) {
 		func(c server.ConnInfo) string {
 			return fmt.Sprintf("ip: /%s sessionId: %s", c.Remote, hex(c.SessionID))
 		})
+}
+
+func (v *View) writeSessions(w io.Writer, title string, sessions []replica.SessionInfo) {
+	io.WriteString(w, title)
+	writeSets(w, sessions,
+		func(s replica.SessionInfo) time.Time { return v.at(s.ExpiresMs) },
+		func(s replica.SessionInfo) string { return hex(s.ID) })
 }
 
 // writeSets lists items by the second in which they expire, as Apache lists its expiry queues.

@@ -166,6 +166,9 @@ func (m *Member) carryOut(e replica.Effect) {
 		})
 	case replica.OverQuota:
 		m.warnQuota(e.Breach)
+	case replica.ReadOnlyStarted:
+		m.log.Warn("serving reads without a leader, which may be old: no quorum was found for long (readonlymode.enabled)",
+			"lastZxid", hex(m.replica.Tree().LastZxid()))
 	case zab.RoleChanged:
 		m.measureRole(e)
 		m.log.Info("role changed", "role", e.Role.String(), "leader", e.Leader, "epoch", e.Epoch,

@@ -205,6 +205,7 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int, lastCount
 			CheckIntervalMs: int64(m.cfg.Containers.CheckIntervalMs), MaxPerMinute: int64(m.cfg.Containers.MaxPerMinute),
 		},
 		ConfigText: m.configText(), ChangeMembership: m.changeMembership,
+		ReadOnlyMode:       m.cfg.Distributed && m.cfg.ReadOnlyModeEnabled,
 		LeaderServesNobody: m.cfg.Distributed && !m.cfg.Ensemble.LeaderServes,
 		Security:           security(m.cfg),
 		Rand:               rand.New(rand.NewChaCha8(seed)),

@@ -17,7 +17,7 @@ func (r *Replica) clientConnect(c *Conn, req *jute.ReadOnlyConnectRequest) {
 	c.serial, c.sinceMs = r.lastSerial, r.now.MonoMs
 	r.prove(c) // gives the transport's identities this server's rules
 	r.conns[c] = struct{}{}
-	if !r.role.Established() {
+	if !r.role.Established() && !r.readOnly {
 		r.early.Push(early{c, *req})
 		return
 	}
@@ -34,7 +34,7 @@ type early struct {
 
 const earlyMs = 500
 
-// admitEarly lets in who waited for an established role.
+// admitEarly lets in who waited until this member serves.
 func (r *Replica) admitEarly() {
 	for r.early.Len() > 0 {
 		if e := r.early.Pop(); !e.conn.closed {
@@ -48,6 +48,10 @@ func (r *Replica) startSession(c *Conn, req *jute.ReadOnlyConnectRequest) {
 		r.close(c, "this member leads, and leaderServes=no leaves clients to the others")
 		return
 	}
+	if r.readOnly && !req.ReadOnly {
+		r.close(c, "this member is read-only, and the client is not content with that")
+		return
+	}
 	if last := r.Tree().LastZxid(); req.LastZxidSeen > last {
 		r.close(c, fmt.Sprintf("client has seen zxid 0x%x, our last is 0x%x: it must try another member", req.LastZxidSeen, last))
 		return
@@ -58,12 +62,20 @@ func (r *Replica) startSession(c *Conn, req *jute.ReadOnlyConnectRequest) {
 		r.createSession(c)
 		return
 	}
+	if _, global := r.Tree().SessionTimeout(req.SessionID); global && r.readOnly {
+		r.close(c, "the session is the ensemble's, and this read-only member can't speak for that")
+		return
+	}
 	c.session = req.SessionID
 	if !bytes.Equal(req.Passwd, Password(req.SessionID)) {
 		r.attach(c, false)
 		return
 	}
 	r.replaceClient(req.SessionID)
+	if r.readOnly {
+		r.attach(c, r.touchLocal(c))
+		return
+	}
 	if r.role == zab.RoleLeaderEstablished {
 		r.attach(c, r.claim(c.session, c.timeoutMs, owner(r.cfg.Zab.SID)))
 		return
@@ -76,7 +88,7 @@ func (r *Replica) startSession(c *Conn, req *jute.ReadOnlyConnectRequest) {
 
 // replaceClient cuts off whoever held the session before on this member.
 func (r *Replica) replaceClient(session int64) {
-	for _, table := range []map[int64]*Conn{r.local, r.creating, r.revalidating} {
+	for _, table := range []map[int64]*Conn{r.attached, r.creating, r.revalidating} {
 		if old := table[session]; old != nil {
 			delete(table, session)
 			r.close(old, "the session's client connected anew")
@@ -91,6 +103,11 @@ func (r *Replica) createSession(c *Conn) {
 		r.nextSessionID++
 		_, used = r.Tree().SessionTimeout(c.session)
 	}
+	if r.readOnly {
+		r.localSessions.add(c.session, c.timeoutMs, owner(r.cfg.Zab.SID), r.now.MonoMs)
+		r.attach(c, true)
+		return
+	}
 	r.creating[c.session] = c
 	r.submit(request{
 		session: c.session, op: jute.OpCreateSession,
@@ -103,7 +120,7 @@ func (r *Replica) attach(c *Conn, valid bool) {
 	if c.closed {
 		return
 	}
-	answer := jute.ReadOnlyConnectResponse{HasReadOnly: c.hasReadOnly}
+	answer := jute.ReadOnlyConnectResponse{HasReadOnly: c.hasReadOnly, ReadOnly: r.readOnly}
 	answer.Passwd = make([]byte, 16)
 	if !valid {
 		c.client.Connected(answer)
@@ -111,7 +128,7 @@ func (r *Replica) attach(c *Conn, valid bool) {
 		return
 	}
 	answer.TimeoutMs, answer.SessionID, answer.Passwd = c.timeoutMs, c.session, Password(c.session)
-	r.local[c.session] = c
+	r.attached[c.session] = c
 	c.attachedAt = r.core.LastLogged()
 	c.ready.Store(true)
 	c.client.Connected(answer)
@@ -147,7 +164,7 @@ func (r *Replica) closeLate() {
 func (r *Replica) clientClosed(c *Conn) {
 	c.end()
 	delete(r.conns, c)
-	for _, table := range []map[int64]*Conn{r.local, r.creating, r.revalidating} {
+	for _, table := range []map[int64]*Conn{r.attached, r.creating, r.revalidating} {
 		if table[c.session] == c {
 			delete(table, c.session)
 		}
@@ -171,21 +188,24 @@ func (r *Replica) clientRequest(in *ClientRequest) {
 		r.advance(c)
 		return
 	}
-	switch kindOf(h.Type) {
-	case kindLocal:
+	kind := kindOf(h.Type)
+	switch {
+	case kind == kindLocal:
 		if c.queue.Len() > 0 && !provesIdentity(h.Type) {
 			c.queue.Push(queued{header: h, body: body})
 			return
 		}
 		r.answerLocal(c, h, body)
-	case kindWrite:
+	case kind != kindUnknown && (r.readOnly || h.Type == jute.OpCloseSession && r.isLocal(c.session)):
+		r.answerAlone(c, h)
+	case kind == kindWrite:
 		q := queued{header: h}
 		if r.cfg.Audit {
 			q.body = body
 		}
 		c.queue.Push(q)
 		r.submit(request{session: c.session, cxid: h.Xid, op: h.Type, body: body, who: *c.caller.Load()})
-	case kindSync:
+	case kind == kindSync:
 		c.queue.Push(queued{header: h, body: body})
 		r.submitSync(c, h, body)
 	default:
@@ -235,13 +255,13 @@ func (r *Replica) answer(txn *jute.LoggedTxn, result *tree.Result) {
 		}
 		return
 	}
-	c := r.local[h.ClientID]
+	c := r.attached[h.ClientID]
 	if c == nil {
 		return
 	}
 	if q := c.outcomeOf(h); q != nil {
 		if result.Err == jute.CodeSessionMoved {
-			delete(r.local, h.ClientID)
+			delete(r.attached, h.ClientID)
 			r.close(c, "the session moved to another member")
 			return
 		}
@@ -253,7 +273,7 @@ func (r *Replica) answer(txn *jute.LoggedTxn, result *tree.Result) {
 	}
 	r.advance(c)
 	if h.Type == jute.OpCloseSession {
-		delete(r.local, h.ClientID)
+		delete(r.attached, h.ClientID)
 		r.close(c, "the session was closed or has expired")
 	}
 }
@@ -273,6 +293,9 @@ func (r *Replica) advance(c *Conn) {
 		}
 		c.client.Reply(r.header(q.header.Xid, q.code), q.answer)
 		c.waiting.Add(-1)
+		if q.header.Type == jute.OpCloseSession && q.code == jute.CodeOK && r.isLocal(c.session) {
+			r.endLocal(c.session)
+		}
 	}
 }
 

@@ -81,7 +81,7 @@ func (r *Replica) fromLeader(p jute.QuorumPacket) {
 // liveSessions lists the sessions from whose clients something came since the last ping.
 func (r *Replica) liveSessions() []byte {
 	var live []int64
-	for id, c := range r.local {
+	for id, c := range r.attached {
 		if c.touched.Swap(false) {
 			live = append(live, id)
 		}
@@ -89,7 +89,7 @@ func (r *Replica) liveSessions() []byte {
 	slices.Sort(live)
 	data := make([]byte, 0, 12*len(live))
 	for _, id := range live {
-		data = jute.AppendInt32(jute.AppendInt64(data, id), r.local[id].timeoutMs)
+		data = jute.AppendInt32(jute.AppendInt64(data, id), r.attached[id].timeoutMs)
 	}
 	return data
 }

@@ -35,8 +35,8 @@ type (
 	// out. It must come before the DiskDone of that effect.
 	TreeRestored struct{ Tree *tree.Tree }
 
-	// ListSessions asks for all sessions, by ascending id. Answer is called from Step and
-	// must not block.
+	// ListSessions asks for all sessions: first those that only this member knows, each part
+	// by ascending id. Answer is called from Step and must not block.
 	ListSessions struct{ Answer func([]SessionInfo) }
 
 	// SnapshotNow asks for a snapshot before one is due. Done comes back in the effect.
@@ -64,6 +64,10 @@ type (
 		Zxid int64
 		View *tree.View
 	}
+
+	// ReadOnlyStarted says that this member found no leader for long enough that it now
+	// serves reads without one. Its next role ends that.
+	ReadOnlyStarted struct{}
 
 	// OverQuota says that a write breached a quota, and was refused if the limit is hard
 	// and enforced. Somebody should be warned.

@@ -10,24 +10,32 @@ type SessionInfo struct {
 	ID        int64
 	TimeoutMs int32
 	// ExpiresMs is the MonoMs at which the session expires if nothing comes from its
-	// client; 0 on a follower, which does not know.
+	// client; 0 for one of the ensemble's on a member that does not lead and can't know.
 	ExpiresMs int64
+	// Local says that only this member knows the session.
+	Local bool
 }
 
-// sessions lists the sessions by ascending id.
+// sessions lists this member's own sessions, and then the ensemble's, by ascending id.
 func (r *Replica) sessions() []SessionInfo {
-	var list []SessionInfo
-	if r.lead.sessions == nil {
-		r.Tree().Sessions(func(id int64, timeoutMs int32) bool {
-			list = append(list, SessionInfo{ID: id, TimeoutMs: timeoutMs})
-			return true
-		})
-		return list
+	list := infos(r.localSessions, true)
+	if r.lead.sessions != nil {
+		return append(list, infos(r.lead.sessions, false)...)
 	}
-	tracked := r.lead.sessions.sessions
-	for _, id := range slices.Sorted(maps.Keys(tracked)) {
-		s := tracked[id]
-		list = append(list, SessionInfo{ID: id, TimeoutMs: s.timeoutMs, ExpiresMs: s.expiresMs})
+	r.Tree().Sessions(func(id int64, timeoutMs int32) bool {
+		list = append(list, SessionInfo{ID: id, TimeoutMs: timeoutMs})
+		return true
+	})
+	return list
+}
+
+func infos(t *tracker, local bool) (list []SessionInfo) {
+	if t == nil {
+		return nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(t.sessions)) {
+		s := t.sessions[id]
+		list = append(list, SessionInfo{ID: id, TimeoutMs: s.timeoutMs, ExpiresMs: s.expiresMs, Local: local})
 	}
 	return list
 }

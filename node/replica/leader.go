@@ -51,13 +51,6 @@ func (r *Replica) startLeading() {
 	})
 }
 
-func (l *leadership) sessionCount() int {
-	if l.sessions == nil {
-		return 0
-	}
-	return len(l.sessions.sessions)
-}
-
 // proposal is a transaction that was proposed, and when, by MonoUs.
 type proposal struct {
 	txn  *jute.LoggedTxn
@@ -166,7 +159,7 @@ func (r *Replica) admit(q request) jute.ErrorCode {
 
 // expireSessions closes the sessions from which nothing came in time.
 func (r *Replica) expireSessions() {
-	for id, c := range r.local {
+	for id, c := range r.attached {
 		if c.touched.Swap(false) {
 			r.lead.sessions.touch(id, c.timeoutMs, r.now.MonoMs)
 		}

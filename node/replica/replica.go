@@ -33,6 +33,9 @@ type Config struct {
 	Audit bool
 	Prep  prep.Options
 
+	// ReadOnlyMode lets a member that can't find a leader serve reads, to clients that ask
+	// for no more (readonlymode.enabled).
+	ReadOnlyMode bool
 	// LeaderServesNobody turns clients away while this member leads (leaderServes=no).
 	LeaderServesNobody bool
 
@@ -61,6 +64,7 @@ type Now struct {
 // Status is what a member says of itself, published for other goroutines.
 type Status struct {
 	Role            zab.Role
+	ReadOnly        bool  // serves reads although it has no leader
 	Leader          int64 // -1 while there is none
 	Epoch           int64
 	SyncedFollowers int // on a leader
@@ -69,6 +73,7 @@ type Status struct {
 	PendingSyncs    int // on a leader: learners being synchronized
 	Outstanding     int // on a leader: proposals not yet committed
 	Sessions        int // on a leader: sessions alive in the ensemble
+	LocalSessions   int // that only this member knows
 	ElectionTimeMs  int64
 	SinceMs         int64         // MonoMs at which the role was taken
 	Proposals       ProposalSizes // on a leader
@@ -114,11 +119,15 @@ type Replica struct {
 	conns         map[*Conn]struct{}
 	lastSerial    uint64
 	early         fifo.Queue[early] // came while there was no quorum, oldest first
-	local         map[int64]*Conn   // by session, once attached
+	attached      map[int64]*Conn   // by session
 	creating      map[int64]*Conn   // by session, until its createSession is applied
 	revalidating  map[int64]*Conn   // follower: by session, until the leader answers
 	syncs         fifo.Queue[*Conn] // follower: whose syncs were sent to the leader, in order
 	nextSessionID int64
+	// readOnly says that this member serves reads although it has no leader, and
+	// localSessions are those that only it knows; nil where there can be none.
+	readOnly      bool
+	localSessions *tracker
 
 	// received holds transactions of a leader that were logged and not yet delivered,
 	// oldest first, so that they need not be decoded again.
@@ -142,11 +151,12 @@ func New(cfg Config, boot zab.Boot, t *tree.Tree, now Now) *Replica {
 		cfg:           cfg,
 		now:           now,
 		conns:         make(map[*Conn]struct{}),
-		local:         make(map[int64]*Conn),
+		attached:      make(map[int64]*Conn),
 		creating:      make(map[int64]*Conn),
 		revalidating:  make(map[int64]*Conn),
 		nextSessionID: firstSessionID(cfg.Zab.SID, now.WallMs),
 		lastTickMs:    now.MonoMs,
+		sinceMs:       now.MonoMs,
 
 		maxProposedBytes: maxProposedBytes,
 	}
@@ -278,11 +288,12 @@ func (r *Replica) setTree(t *tree.Tree) {
 // roleChanged takes a role. Outside of an established one nobody is served, so every
 // client is cut off and finds another member, or comes back.
 func (r *Replica) roleChanged(e zab.RoleChanged) {
-	wasServing := r.role.Established()
-	r.role, r.leaderConn, r.sinceMs = e.Role, e.Conn, r.now.MonoMs
-	if wasServing && !e.Role.Established() {
-		r.dropClients()
+	if r.readOnly {
+		r.endReadOnly()
+	} else if r.role.Established() && !e.Role.Established() {
+		r.dropClients("this member lost its leader or its quorum")
 	}
+	r.role, r.leaderConn, r.sinceMs = e.Role, e.Conn, r.now.MonoMs
 	if e.Role.Established() {
 		r.showMembership()
 	}
@@ -298,12 +309,12 @@ func (r *Replica) roleChanged(e zab.RoleChanged) {
 	r.judgeRestore()
 }
 
-func (r *Replica) dropClients() {
+func (r *Replica) dropClients(reason string) {
 	// In the order in which they came, so that the same inputs have the same outcome.
 	for _, c := range slices.SortedFunc(maps.Keys(r.conns), func(a, b *Conn) int { return cmp.Compare(a.serial, b.serial) }) {
-		r.close(c, "this member lost its leader or its quorum")
+		r.close(c, reason)
 	}
-	clear(r.local)
+	clear(r.attached)
 	clear(r.creating)
 }
 
@@ -353,9 +364,14 @@ func (r *Replica) planSnapshot() {
 // tick does what depends on time alone: expiry, and news for the status.
 func (r *Replica) tick() {
 	r.closeLate()
+	r.startReadOnly()
+	// Who did not run for a while did not hear from sessions that were alive.
+	late := r.now.MonoMs-r.lastTickMs > r.cfg.Zab.TickMs
+	if r.localSessions != nil {
+		r.expireLocalSessions(late)
+	}
 	if r.role == zab.RoleLeaderEstablished {
-		// A leader that did not run for a while did not hear from sessions that were alive.
-		if r.now.MonoMs-r.lastTickMs > r.cfg.Zab.TickMs {
+		if late {
 			r.lead.sessions.pardon(r.now.MonoMs)
 		}
 		r.expireSessions()
@@ -368,6 +384,7 @@ func (r *Replica) tick() {
 func (r *Replica) publish() {
 	r.status.Store(&Status{
 		Role:            r.role,
+		ReadOnly:        r.readOnly,
 		Leader:          r.core.Leader(),
 		Epoch:           r.core.Epoch(),
 		SyncedFollowers: r.core.SyncedFollowers(),
@@ -375,7 +392,8 @@ func (r *Replica) publish() {
 		Learners:        r.core.Learners(),
 		PendingSyncs:    r.core.PendingSyncs(),
 		Outstanding:     r.core.Outstanding(),
-		Sessions:        r.lead.sessionCount(),
+		Sessions:        r.lead.sessions.count(),
+		LocalSessions:   r.localSessions.count(),
 		ElectionTimeMs:  r.core.LastElectionMs(),
 		SinceMs:         r.sinceMs,
 		Proposals:       r.lead.sizes,

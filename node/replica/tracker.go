@@ -37,6 +37,14 @@ func newTracker(bucketMs, nowMs int64) *tracker {
 	}
 }
 
+// count returns how many sessions are tracked; none by no tracker.
+func (t *tracker) count() int {
+	if t == nil {
+		return 0
+	}
+	return len(t.sessions)
+}
+
 // add starts tracking a session, or changes nothing but its timeout when it is there.
 func (t *tracker) add(id int64, timeoutMs int32, who owner, nowMs int64) {
 	s := t.sessions[id]

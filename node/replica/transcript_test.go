@@ -15,7 +15,8 @@ import (
 // TestTranscripts tells the stories of testdata. Each directive lets everything happen
 // that needs no time and prints what clients saw:
 //
-//	ensemble n=3          members 1 to n; the highest becomes the leader
+//	ensemble n=3          members 1 to n; the highest becomes the leader; readonly lets them
+//	                      serve reads without one
 //	do                    lines "CLIENT OPERATION ARGS", all sent before anything travels,
 //	                      but for "CLIENT connect ARGS"
 //	pass ms=N             time goes by
@@ -30,7 +31,7 @@ func TestTranscripts(t *testing.T) {
 			if d.Cmd == "ensemble" {
 				n := 3
 				d.MaybeScanArgs(t, "n", &n)
-				w = newWorld(t, n, nil)
+				w = newWorld(t, n, func(c *Config) { c.ReadOnlyMode = d.HasArg("readonly") })
 				return w.roles()
 			}
 			w.t = t
@@ -76,6 +77,12 @@ func (w *world) roles() string {
 	for i, m := range w.members {
 		s := m.Status()
 		fmt.Fprintf(&b, "%d: %v, epoch %d, zxid %x", i+1, s.Role, s.Epoch, m.Tree().LastZxid())
+		if s.ReadOnly {
+			b.WriteString(", read-only")
+		}
+		if s.LocalSessions > 0 {
+			fmt.Fprintf(&b, ", %d local sessions", s.LocalSessions)
+		}
 		if m.lead.sessions != nil {
 			fmt.Fprintf(&b, ", %d sessions, %d outstanding", len(m.lead.sessions.sessions), m.core.Outstanding())
 		}
@@ -124,10 +131,12 @@ func (w *world) do(words []string) {
 func (w *world) connect(name string, args []string) {
 	var m *member
 	var of *client
-	timeoutMs, seen, badPassword := int64(4000), int64(0), false
+	timeoutMs, seen, badPassword, readOnly := int64(4000), int64(0), false, false
 	for _, arg := range args {
 		key, value, _ := strings.Cut(arg, "=")
 		switch key {
+		case "readonly":
+			readOnly = true
 		case "member":
 			m = w.member(int64(must(strconv.Atoi(value))))
 		case "timeout":
@@ -143,7 +152,9 @@ func (w *world) connect(name string, args []string) {
 	if badPassword {
 		of = &client{session: of.session, passwd: make([]byte, 16)}
 	}
-	w.client(name, m).connect(int32(timeoutMs), of, seen)
+	c := w.client(name, m)
+	c.readOnly = readOnly
+	c.connect(int32(timeoutMs), of, seen)
 	w.run() // the transport reads no requests before the session is attached
 }
 

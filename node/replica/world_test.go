@@ -133,7 +133,7 @@ func (m *member) carryOut(e Effect) {
 		if l := m.links[e.Conn]; l != nil {
 			w.later(func() { l.close(e.Reason) })
 		}
-	case zab.RoleChanged:
+	case zab.RoleChanged, ReadOnlyStarted:
 	default:
 		m.pending = append(m.pending, e)
 		w.later(m.disk)
@@ -263,6 +263,8 @@ type client struct {
 	passwd  []byte
 	closed  bool
 	asked   map[int32]string
+	// readOnly says that a member without a leader will do.
+	readOnly bool
 }
 
 func (w *world) client(name string, m *member) *client {
@@ -275,7 +277,7 @@ func (w *world) client(name string, m *member) *client {
 // connect asks for a new session, or for that of another connection.
 func (c *client) connect(timeoutMs int32, of *client, seen int64) {
 	var req jute.ReadOnlyConnectRequest
-	req.TimeoutMs, req.LastZxidSeen = timeoutMs, seen
+	req.TimeoutMs, req.LastZxidSeen, req.ReadOnly = timeoutMs, seen, c.readOnly
 	if of != nil {
 		req.SessionID, req.Passwd = of.session, of.passwd
 	}
@@ -314,7 +316,11 @@ func (c *client) say(format string, args ...any) {
 
 func (c *client) Connected(r jute.ReadOnlyConnectResponse) {
 	c.session, c.passwd = r.SessionID, r.Passwd
-	c.say("session %x timeout %d", r.SessionID, r.TimeoutMs)
+	mode := ""
+	if r.ReadOnly {
+		mode = " read-only"
+	}
+	c.say("session %x timeout %d%s", r.SessionID, r.TimeoutMs, mode)
 }
 
 func (c *client) Notify(ev jute.WatcherEvent, _ int64) { c.say("event %v %s", ev.Type, ev.Path) }

@@ -236,9 +236,9 @@ func (c *Core) whenDurable(kind waitKind, zxid int64) {
 
 func (c *Core) diskDone(seq uint64) {
 	invariant(seq >= c.durableSeq && seq <= c.lastSeq, "the disk reports %d done after %d, of %d", seq, c.durableSeq, c.lastSeq)
-	treeWasThere := c.treeIsThere()
+	treeWasThere := c.TreeIsThere()
 	c.durableSeq = seq
-	if !treeWasThere && c.treeIsThere() {
+	if !treeWasThere && c.TreeIsThere() {
 		c.deliver()
 		c.takeDecidedRole()
 	}
@@ -261,7 +261,9 @@ func (c *Core) durable() {
 	}
 }
 
-func (c *Core) treeIsThere() bool { return c.durableSeq >= c.treeSeq }
+// TreeIsThere reports whether there is a tree that follows the log: not while the log is
+// being truncated.
+func (c *Core) TreeIsThere() bool { return c.durableSeq >= c.treeSeq }
 
 // mayDeliver raises the mark up to which the log is delivered, and delivers.
 func (c *Core) mayDeliver(zxid int64) {
@@ -273,7 +275,7 @@ func (c *Core) mayDeliver(zxid int64) {
 }
 
 func (c *Core) deliver() {
-	if !c.treeIsThere() {
+	if !c.TreeIsThere() {
 		return
 	}
 	for {

@@ -372,7 +372,7 @@ func (c *Core) decide(v vote) {
 // takeDecidedRole takes the role that the election gave us, once the tree is there.
 func (c *Core) takeDecidedRole() {
 	e := &c.election
-	if !e.decided || c.role != RoleLooking || !c.treeIsThere() {
+	if !e.decided || c.role != RoleLooking || !c.TreeIsThere() {
 		return
 	}
 	e.decided = false

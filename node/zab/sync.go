@@ -26,7 +26,7 @@ func (c *Core) mayStart(l *learner, op jute.PacketType) bool {
 // synchronize brings our history to a learner that accepted our epoch. What is in it is
 // decided by where the learner's log ends (see DESIGN.md, "DIFF, TRUNC or SNAP").
 func (c *Core) synchronize(l *learner) {
-	invariant(c.treeIsThere(), "synchronizing while the tree is being restored")
+	invariant(c.TreeIsThere(), "synchronizing while the tree is being restored")
 	last := c.log.lastDelivered
 	switch from, op := c.syncPoint(l.lastZxid); op {
 	case jute.PacketDiff, jute.PacketTrunc:
