@@ -206,6 +206,9 @@ func reportMeta(meta *store.Meta) []report.Meta {
 		{Key: "image", Value: strings.TrimSpace(meta.Image + " " + meta.ImageID)},
 		{Key: "network", Value: meta.Network},
 	}
+	for _, skipped := range meta.Skipped {
+		out = append(out, report.Meta{Key: "skipped", Value: skipped})
+	}
 	for _, name := range []string{"lab", "lab-modified", "go"} {
 		if version := meta.Versions[name]; version != "" {
 			out = append(out, report.Meta{Key: name, Value: version})

@@ -1,17 +1,102 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
 
+	"zoolab/lab/cluster"
 	"zoolab/lab/history"
 	"zoolab/lab/store"
 	"zoolab/nemesis"
 	"zoolab/workloads"
 )
+
+// required are the faults that must be seen in effect, whatever the schedule
+// turns out to be: those that were asked for by name.
+func required(kinds, optional []string) []string {
+	var names []string
+	for _, kind := range kinds {
+		if name := nemesis.ChoiceFault(kind); !slices.Contains(optional, name) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// scheduled adds the faults of a schedule to those that must be seen in effect.
+func scheduled(names []string, schedule nemesis.Schedule) []string {
+	names = slices.Clone(names)
+	for _, step := range schedule.Steps {
+		if !slices.Contains(names, step.Fault) {
+			names = append(names, step.Fault)
+		}
+	}
+	return names
+}
+
+// skipUnavailable leaves out what a package names and this cluster can't do. A
+// fault that was asked for by name is an error there.
+func (r *runner) skipUnavailable(ctx context.Context) error {
+	var left []string
+	for _, kind := range r.kinds {
+		name := nemesis.ChoiceFault(kind)
+		err := nemesis.Available(ctx, r.cluster, name)
+		switch {
+		case err == nil:
+			left = append(left, kind)
+		case !slices.Contains(r.optional, name):
+			return fmt.Errorf("-nemesis %s: %w", name, err)
+		case !slices.Contains(r.meta.Skipped, err.Error()):
+			r.meta.Skipped = append(r.meta.Skipped, err.Error())
+		}
+	}
+	if len(r.meta.Skipped) > 0 {
+		r.progress.say("%d faults are skipped: %s", len(r.meta.Skipped), strings.Join(r.meta.Skipped, "; "))
+	}
+	if len(left) == 0 && len(r.kinds) > 0 {
+		return errors.New("none of the faults can be done here")
+	}
+	r.kinds = left
+	return nil
+}
+
+// listFaults says what each fault does, and what the packages hold.
+func listFaults(w io.Writer) {
+	fmt.Fprint(w, "Faults, each with its variants, and the numbers that a schedule may give\n")
+	for _, name := range nemesis.Kinds() {
+		fault, err := nemesis.Lookup(name)
+		if err != nil {
+			panic(err) // Kinds has named it
+		}
+		fmt.Fprintf(w, "  %-18s %s\n", name, fault.Doc())
+		variants := fault.Variants(cluster.MaxNodes)
+		fmt.Fprintf(w, "  %-18s   %s\n", "", strings.Join(variants, ", "))
+		told := make(map[string]bool)
+		for _, variant := range variants {
+			for _, p := range fault.Params(variant) {
+				if !told[p.Name] {
+					fmt.Fprintf(w, "  %-18s   %s: drawn from %d to %d\n", "", p.Name, p.Min, p.Max)
+				}
+				told[p.Name] = true
+			}
+		}
+	}
+	fmt.Fprint(w, "\nPackages; what of them can't be done somewhere is skipped there\n")
+	for _, name := range nemesis.Packages() {
+		fmt.Fprintf(w, "  %-18s %s\n", name, nemesis.PackageDoc(name))
+	}
+	fmt.Fprint(w, `
+-nemesis takes faults and packages with commas. A fault may be cut down to some of
+its variants, and given a weight, that many turns in a round:
+  go run ./lab -nemesis kill,partition:bridge+ring*3
+`)
+}
 
 // faultLog writes what the nemesis does into the history, and keeps a table of
 // the faults. It implements nemesis.Recorder.

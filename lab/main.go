@@ -63,6 +63,9 @@ func runMain(args []string, stdout, stderr *os.File) (code int) {
 	case "help":
 		usage(stdout)
 		return exitValid
+	case "faults":
+		listFaults(stdout)
+		return exitValid
 	case "list":
 		return listCommand(args, stdout, stderr)
 	case "check":
@@ -72,7 +75,7 @@ func runMain(args []string, stdout, stderr *os.File) (code int) {
 	case "":
 		return runCommand(args, stdout, stderr)
 	default:
-		return badArguments(stderr, fmt.Errorf("unknown command %q; there are list, check, clean and help", command))
+		return badArguments(stderr, fmt.Errorf("unknown command %q; there are faults, list, check, clean and help", command))
 	}
 }
 
@@ -101,6 +104,7 @@ Examples
   go run ./lab -image zookeeper:3.9 -cluster docker another server's image
 
 Commands
+  faults                 what can be broken: faults, their variants, packages of faults
   list [-store DIR]      the runs so far, newest first, with their verdicts
   check DIR              judge a run again, such as store/latest; rewrites results and report
   clean [-force]         remove what a killed lab has left running

@@ -77,8 +77,8 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"list", "-store", "/none"}, exitValid, "no runs in /none yet"},
 		{[]string{"list", "extra"}, exitUsage, "want at most -store"},
 		{[]string{"clean", "extra"}, exitUsage, "want at most -force"},
-		{[]string{"explode"}, exitUsage, "there are list, check, clean and help"},
-		{[]string{"-nemesis", "explode"}, exitUsage, "want none, or some of"},
+		{[]string{"explode"}, exitUsage, "there are faults, list, check, clean and help"},
+		{[]string{"-nemesis", "explode"}, exitUsage, "unknown fault"},
 		{[]string{"-plan", "/none"}, exitUsage, "/none"},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {

@@ -67,7 +67,7 @@ func newFlagSet(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet("lab", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // errors are printed once, by main, with what to do
 	flags.StringVar(&o.Workload, "workload", o.Workload, "what clients do: all, or some of "+strings.Join(workloads.Names(), ",")+" with commas, side by side")
-	flags.StringVar(&o.Nemesis, "nemesis", o.Nemesis, "what breaks: none, or some of "+strings.Join(nemesis.Kinds(), ",")+" with commas")
+	flags.StringVar(&o.Nemesis, "nemesis", o.Nemesis, "what breaks: none, or faults and packages with commas (`go run ./lab faults` lists them), each with variants and a weight as in partition:bridge+ring*2")
 	flags.DurationVar(&o.TimeLimit, "time-limit", o.TimeLimit, "how long clients and faults act, such as 30s or 10m")
 	flags.StringVar(&o.Concurrency, "concurrency", o.Concurrency, "clients, each with a session of its own: 10, or 2n for two a node")
 	flags.Float64Var(&o.Rate, "rate", o.Rate, "operations per second, of all clients together")
@@ -103,7 +103,7 @@ func parseOptions(args []string) (options, error) {
 		return o, err
 	}
 	if flags.NArg() > 0 {
-		return o, fmt.Errorf("unexpected %q; there are the commands list, check, clean and help, and flags begin with a hyphen", flags.Arg(0))
+		return o, fmt.Errorf("unexpected %q; there are the commands faults, list, check, clean and help, and flags begin with a hyphen", flags.Arg(0))
 	}
 	if o.Plan != "" {
 		return o, nil // each of its runs is validated with its own values
@@ -171,7 +171,7 @@ func (o *options) validate() error {
 	if o.Nodes < 1 || o.Nodes > cluster.MaxNodes {
 		return fmt.Errorf("-nodes %d: want 1 to %d", o.Nodes, cluster.MaxNodes)
 	}
-	if _, err := o.kinds(); err != nil {
+	if _, _, err := o.kinds(); err != nil {
 		return err
 	}
 	if o.TimeLimit < minTimeLimit || o.TimeLimit > maxTimeLimit {
@@ -211,28 +211,17 @@ func (o *options) validate() error {
 	return nil
 }
 
-// kinds lists the faults that were asked for.
-func (o *options) kinds() ([]string, error) {
+// kinds lists the faults that were asked for, as nemesis.Plan takes them, and
+// those among them that may be missing.
+func (o *options) kinds() (kinds, optional []string, err error) {
 	if o.Nemesis == "none" {
-		return nil, nil
+		return nil, nil, nil
 	}
-	var kinds []string
-	seen := make(map[string]bool)
-	for _, kind := range strings.Split(o.Nemesis, ",") {
-		kind = strings.TrimSpace(kind)
-		fault, err := nemesis.Lookup(kind)
-		if err != nil {
-			return nil, fmt.Errorf("-nemesis %q: want none, or some of %s with commas", o.Nemesis, strings.Join(nemesis.Kinds(), ","))
-		}
-		if len(fault.Variants(o.Nodes)) == 0 {
-			return nil, fmt.Errorf("-nemesis %s makes no sense with %d nodes", kind, o.Nodes)
-		}
-		if !seen[kind] {
-			seen[kind] = true
-			kinds = append(kinds, kind)
-		}
+	kinds, optional, err = nemesis.Expand(o.Nemesis, o.Nodes)
+	if err != nil {
+		return nil, nil, fmt.Errorf("-nemesis %q: %w; `go run ./lab faults` says what each of them does", o.Nemesis, err)
 	}
-	return kinds, nil
+	return kinds, optional, nil
 }
 
 // clients is the number of client processes.
@@ -250,7 +239,7 @@ func (o *options) clients() (int, error) {
 
 // name is the run's place in the store.
 func (o *options) name() string {
-	return strings.ReplaceAll(strings.ReplaceAll(o.Workload+"-"+o.Nemesis, " ", ""), ",", "-")
+	return strings.NewReplacer(" ", "", ",", "-", ":", "-", "+", "-", "*", "x").Replace(o.Workload + "-" + o.Nemesis)
 }
 
 // drawSeed fills in a seed where none was given, so that the run can be named

@@ -17,12 +17,12 @@ func inRepository(t *testing.T) {
 func TestOptionsSayWhatIsAllowed(t *testing.T) {
 	inRepository(t)
 	for _, test := range []struct{ args, want string }{
-		{"-nemesis boom", "want none, or some of kill,pause,partition"},
-		{"-nemesis kill,", "want none, or some of"},
+		{"-nemesis boom", "unknown fault \"boom\", have [kill pause partition"},
+		{"-nemesis kill,", "unknown fault"},
 		{"-workload foo", "there are: append, bank"},
 		{"-nodes 0", "want 1 to 9"},
 		{"-nodes 10", "want 1 to 9"},
-		{"-nodes 1 -nemesis partition", "makes no sense with 1 nodes"},
+		{"-nodes 1 -nemesis partition", "makes no sense with 1 members"},
 		{"-time-limit 1s", "want 5s to 24h0m0s"},
 		{"-time-limit soon", "invalid value"},
 		{"-time-limit 30", "such as 30s"},
@@ -55,7 +55,7 @@ func TestOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if kinds, err := o.kinds(); err != nil || strings.Join(kinds, " ") != "kill pause" {
+	if kinds, _, err := o.kinds(); err != nil || strings.Join(kinds, " ") != "kill pause" {
 		t.Errorf("kinds %v, %v", kinds, err)
 	}
 	if count, err := o.clients(); err != nil || count != 9 {

@@ -32,7 +32,8 @@ var errNotStarted = errors.New("the run did not start")
 // runner carries out one run.
 type runner struct {
 	options  options
-	kinds    []string
+	kinds    []string // entries for nemesis.Plan
+	optional []string // faults that are left out where they can't be done
 	run      *store.Run
 	meta     store.Meta
 	progress *progress
@@ -49,7 +50,7 @@ type runner struct {
 // newRunner makes the run's directory.
 func newRunner(o options, progress *progress) (*runner, error) {
 	o.drawSeed()
-	kinds, err := o.kinds()
+	kinds, optional, err := o.kinds()
 	if err != nil {
 		return nil, err
 	}
@@ -67,10 +68,10 @@ func newRunner(o options, progress *progress) (*runner, error) {
 		return nil, fmt.Errorf("create the lab's log: %w", err)
 	}
 	r := &runner{
-		options: o, kinds: kinds, run: run, progress: progress, logFile: logFile, access: networkAccess(),
+		options: o, kinds: kinds, optional: optional, run: run, progress: progress, logFile: logFile, access: networkAccess(),
 		logger: slog.New(slog.NewTextHandler(logFile, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		meta: store.Meta{
-			Name: o.name(), Command: o.command(), Start: start, Workload: o.Workload, Nemesis: kinds, Seed: o.Seed,
+			Name: o.name(), Command: o.command(), Start: start, Workload: o.Workload, Nemesis: required(kinds, optional), Seed: o.Seed,
 			TimeLimitSeconds: o.TimeLimit.Seconds(), Concurrency: count, RatePerSecond: o.Rate,
 			Image: o.Image, Versions: versions(),
 		},
@@ -126,6 +127,9 @@ func (r *runner) start(ctx context.Context, scratch string) error {
 		r.meta.Members = append(r.meta.Members, member.Name)
 	}
 	r.progress.say("cluster: %s (%s), %s", info.Driver, info.Why, info.Engine)
+	if err := r.skipUnavailable(ctx); err != nil {
+		return err
+	}
 	r.begin("waiting until the ensemble is formed", formTimeout, nil)
 	forming, cancelForming := context.WithCancelCause(ctx)
 	watched := r.access.clock.Go(func() { cancelForming(r.firstDown(forming)) })
@@ -206,6 +210,7 @@ func (r *runner) schedule() (nemesis.Schedule, error) {
 	} else if schedule, err = nemesis.Plan(r.options.Seed, r.kinds, r.meta.Members, r.options.TimeLimit); err != nil {
 		return schedule, err
 	}
+	r.meta.Nemesis = scheduled(r.meta.Nemesis, schedule)
 	data, err := nemesis.MarshalSchedule(schedule)
 	if err != nil {
 		return schedule, err

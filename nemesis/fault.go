@@ -4,18 +4,25 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"time"
 )
 
 // Fault is one kind of fault. Its value holds no state: what is active is kept
 // in the world, which the executor passes in.
 type Fault interface {
 	Name() string
+	// Doc says in one line what the fault does.
+	Doc() string
 	// Variants lists the variants that make sense with so many members, in a
 	// fixed order; empty if the fault needs more members.
 	Variants(members int) []string
 	// Targets draws the targets of a variant.
 	Targets(rng *rand.Rand, variant string, members []string) []string
+	// Params lists the numbers that a step of this fault may carry.
+	Params(variant string) []Param
 
+	// available is nil if the cluster can do the fault.
+	available(ctx context.Context, injector Injector) error
 	// inject and heal change the cluster; the world's lock is held. inject is
 	// called with roles resolved to names.
 	inject(ctx context.Context, w *world, s activeStep) error
@@ -26,11 +33,35 @@ type Fault interface {
 	check(ctx context.Context, w *world, s activeStep) (string, error)
 }
 
+// actor is a fault that goes on acting while it is in effect.
+type actor interface {
+	// act is called once the fault is proved to be in effect. It returns when
+	// the step's time is over or ctx ends, and says what it did.
+	act(ctx context.Context, e *executor, s activeStep, until time.Duration) (string, error)
+}
+
+// Param is a number of a step, such as how many percent of packets are lost. A
+// step that doesn't have it is carried out with Default; Plan draws it from Min
+// to Max.
+type Param struct {
+	Name              string // with its unit: "percent", "delayMs"
+	Min, Default, Max int
+}
+
+// kind is what all faults have.
+type kind struct{ name, doc string }
+
+func (k kind) Name() string                              { return k.name }
+func (k kind) Doc() string                               { return k.doc }
+func (k kind) Params(string) []Param                     { return nil }
+func (k kind) available(context.Context, Injector) error { return nil }
+
 // faults is the table of all kinds; a later kind is added here.
 var faults = []Fault{
-	processFault{name: "kill", holds: Down},
-	processFault{name: "pause", holds: Paused},
-	partition{},
+	processFault{kind{"kill", "ends processes with SIGKILL and starts them again"}, hold{state: Down}},
+	processFault{kind{"pause", "freezes processes and thaws them"}, hold{state: Paused}},
+	partition{kind{"partition", "drops all packets of links, between members or from clients"}},
+	processFault{kind{"stop", "ends processes with SIGTERM and starts them again"}, hold{state: Down, graceful: true}},
 }
 
 // Kinds names all faults, in a fixed order.
@@ -50,6 +81,16 @@ func Lookup(name string) (Fault, error) {
 		}
 	}
 	return nil, fmt.Errorf("unknown fault %q, have %v", name, Kinds())
+}
+
+// Available is nil if the injector's cluster can do the fault, or an error that
+// wraps ErrUnavailable and says what is missing.
+func Available(ctx context.Context, injector Injector, name string) error {
+	f, err := Lookup(name)
+	if err != nil {
+		return err
+	}
+	return f.available(ctx, injector)
 }
 
 // pick draws n distinct members, in the order of the draw.

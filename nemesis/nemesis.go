@@ -30,7 +30,11 @@ func Unavailable(fault, reason string) error {
 	return fmt.Errorf("%w: %s: %s", ErrUnavailable, fault, reason)
 }
 
-// Link is one direction between two members: the packets that From sends to To.
+// Clients is an end of a link that stands for all clients of the ensemble.
+const Clients = "clients"
+
+// Link is one direction between two members, or a member and Clients: the
+// packets that From sends to To.
 type Link struct {
 	From, To string
 }
@@ -77,9 +81,9 @@ type Status struct {
 // in the schedule. Every method is safe for concurrent use. A driver that can't
 // do one of them returns an error that wraps ErrUnavailable.
 //
-// Faults that come later (loss, clock, disk) declare a small interface of their
-// own, which a driver may also implement; the fault asks for it with a type
-// assertion and reports ErrUnavailable where it is missing.
+// Further faults declare a small interface of their own, below, which a driver
+// may also implement; the fault asks for it with a type assertion and reports
+// ErrUnavailable where it is missing.
 type Injector interface {
 	// Leader names the member that leads now; an error if there is none.
 	Leader(ctx context.Context) (string, error)
@@ -106,4 +110,11 @@ type Injector interface {
 
 	// HealAll undoes every fault that this injector made and is still there.
 	HealAll(ctx context.Context) error
+}
+
+// Terminator ends processes gently.
+type Terminator interface {
+	// Terminate sends SIGTERM and returns when the process has ended. One that
+	// does not end is an error. Restart starts it again.
+	Terminate(ctx context.Context, member string) error
 }

@@ -1,7 +1,6 @@
 package nemesis
 
 import (
-	"fmt"
 	"math/rand"
 	"slices"
 	"time"
@@ -15,6 +14,10 @@ const (
 	// there is enough time; minSlot is the least that a fault is worth.
 	slotLength = 7 * time.Second
 	minSlot    = 2 * time.Second
+	// crowdedSlot is the least in a list of more than fewKinds faults: not all of
+	// them get a turn in a short run, but those that do act for a while.
+	crowdedSlot = 5 * time.Second
+	fewKinds    = 3
 	// minQuiet is the least quiet end, in which the ensemble must recover.
 	minQuiet = 5 * time.Second
 )
@@ -25,22 +28,20 @@ func quietEnd(total time.Duration) time.Duration {
 }
 
 // Plan draws a schedule from a seed: the same arguments give the same schedule.
-// Every kind is chosen at least once if time allows (about two seconds each);
-// kinds and variants take turns in an order that is drawn, some steps overlap
-// the next, and the end is quiet. Without kinds the schedule has no steps.
+// Kinds are faults, or entries as Expand returns them. Each is chosen at least
+// once if time allows; kinds and variants take turns in an order that is drawn,
+// those with a weight have that many turns in a round, some steps overlap the
+// next, and the end is quiet. Without kinds the schedule has no steps.
 func Plan(seed int64, kinds, members []string, total time.Duration) (Schedule, error) {
 	s := Schedule{Seed: seed, Members: slices.Clone(members), Total: total}
 	rng := rand.New(rand.NewSource(seed))
-	decks := make([]*deck, 0, len(kinds))
+	var decks []*deck
 	for _, kind := range kinds {
-		fault, err := Lookup(kind)
+		c, err := parseChoice(kind, len(members))
 		if err != nil {
 			return Schedule{}, err
 		}
-		if len(fault.Variants(len(members))) == 0 {
-			return Schedule{}, fmt.Errorf("fault %s makes no sense with %d members", kind, len(members))
-		}
-		decks = append(decks, &deck{fault: fault, variants: fault.Variants(len(members))})
+		decks = append(decks, slices.Repeat([]*deck{{fault: c.fault, variants: c.variants}}, c.weight)...)
 	}
 	begin := min(firstFault, total/8)
 	usable := total - quietEnd(total) - begin
@@ -48,7 +49,11 @@ func Plan(seed int64, kinds, members []string, total time.Duration) (Schedule, e
 		return s, s.Validate()
 	}
 	slots := max(len(decks), int(usable/slotLength))
-	slots = max(1, min(slots, int(usable/minSlot)))
+	least := minSlot
+	if len(decks) > fewKinds {
+		least = crowdedSlot
+	}
+	slots = max(1, min(slots, int(usable/least)))
 	slot := usable / time.Duration(slots)
 
 	var order []int
@@ -87,11 +92,18 @@ func drawStep(rng *rand.Rand, d *deck, members []string, from, slot, end time.Du
 	if rng.Intn(4) == 0 {
 		duration += slot / 2
 	}
-	return Step{
+	step := Step{
 		At:       at.Truncate(time.Millisecond),
 		Fault:    d.fault.Name(),
 		Variant:  variant,
 		Targets:  d.fault.Targets(rng, variant, members),
 		Duration: min(duration, end-at).Truncate(time.Millisecond),
 	}
+	for _, p := range d.fault.Params(variant) {
+		if step.Params == nil {
+			step.Params = make(map[string]int)
+		}
+		step.Params[p.Name] = p.Min + rng.Intn(p.Max-p.Min+1)
+	}
+	return step
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -125,6 +126,13 @@ func (e *executor) runStep(ctx context.Context, index int, step Step) *Outcome {
 	out := &Outcome{Step: step, Targets: s.targets, StartAt: e.elapsed()}
 	e.record(s, PhaseStart, detail, nil)
 
+	if err := fault.available(ctx, e.world.injector); err != nil {
+		out.Err, out.Healed, out.HealAt, out.HealedAt = err, true, out.StartAt, out.StartAt
+		e.record(s, PhaseEffective, "", err)
+		e.record(s, PhaseHeal, "", nil)
+		e.record(s, PhaseHealed, "nothing was changed", nil)
+		return out
+	}
 	if err = e.inject(ctx, fault, s); err != nil {
 		out.Err = fmt.Errorf("inject: %w", err)
 		e.record(s, PhaseEffective, "", out.Err)
@@ -134,30 +142,50 @@ func (e *executor) runStep(ctx context.Context, index int, step Step) *Outcome {
 	} else {
 		out.Effective, out.EffectiveAt = true, e.elapsed()
 		e.record(s, PhaseEffective, detail, nil)
-		// A wait that ctx cuts short is followed by the heal all the same.
-		_ = e.sleepUntil(ctx, out.StartAt+step.Duration)
+		acts, err := e.act(ctx, fault, s, out.StartAt+step.Duration)
+		if err != nil {
+			out.Err = fmt.Errorf("while in effect: %w", err)
+		}
+		e.healStep(ctx, fault, s, out, acts)
+		return out
 	}
-	e.healStep(ctx, fault, s, out)
+	e.healStep(ctx, fault, s, out, "")
 	return out
+}
+
+// act lets a fault act until its time is over. A wait that ctx cuts short is
+// followed by the heal all the same.
+func (e *executor) act(ctx context.Context, fault Fault, s activeStep, until time.Duration) (string, error) {
+	if f, acts := fault.(actor); acts {
+		return f.act(ctx, e, s, until)
+	}
+	_ = e.sleepUntil(ctx, until)
+	return "", nil
 }
 
 // inject changes the cluster. It doesn't end with ctx: a change that is cut off
 // may still be carried out by the engine, after its heal.
 func (e *executor) inject(ctx context.Context, fault Fault, s activeStep) error {
+	return e.change(ctx, func(ctx context.Context) error { return fault.inject(ctx, e.world, s) })
+}
+
+// change makes one change to the cluster, with a context of its own.
+func (e *executor) change(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := e.clock.WithTimeout(context.WithoutCancel(ctx), injectTimeout)
 	defer cancel()
 	e.world.change.Lock()
 	defer e.world.change.Unlock()
-	return fault.inject(ctx, e.world, s)
+	return f(ctx)
 }
 
 // healStep ends a step, also after ctx has ended and after a failed inject,
-// which may have hit some of its targets.
-func (e *executor) healStep(ctx context.Context, fault Fault, s activeStep, out *Outcome) {
+// which may have hit some of its targets. Acts says what the fault did while it
+// was in effect.
+func (e *executor) healStep(ctx context.Context, fault Fault, s activeStep, out *Outcome, acts string) {
 	healCtx, cancel := e.clock.WithTimeout(context.WithoutCancel(ctx), healTimeout)
 	defer cancel()
 	out.HealAt = e.elapsed()
-	e.record(s, PhaseHeal, "", nil)
+	e.record(s, PhaseHeal, acts, nil)
 
 	detail := ""
 	err := e.heal(healCtx, fault, s)
@@ -216,8 +244,14 @@ func (e *executor) resolve(ctx context.Context, index int, targets []string) ([]
 	var out []string
 	detail := ""
 	for _, target := range targets {
-		if target == RoleLeader {
+		switch target {
+		case RoleLeader:
 			target, detail = e.leader(ctx, index)
+		case RoleFollower:
+			leader, found := e.leader(ctx, index)
+			at := slices.Index(e.world.members, leader) + 1 + index%max(1, len(e.world.members)-1)
+			target = e.world.members[at%len(e.world.members)]
+			detail = found + ", took " + target
 		}
 		out = append(out, target)
 	}

@@ -20,6 +20,8 @@ type ensemble struct {
 	blocks map[string][]Link
 	leader string
 	healed int
+	// blocked counts calls of Block.
+	blocked int
 
 	// deaf makes Block do nothing, as a rule that never matches would.
 	deaf bool
@@ -63,6 +65,10 @@ func (e *ensemble) Kill(_ context.Context, m string) error {
 	return e.set(m, "kill", []ProcessState{Running, Paused}, Down)
 }
 
+func (e *ensemble) Terminate(_ context.Context, m string) error {
+	return e.set(m, "stop", []ProcessState{Running}, Down)
+}
+
 func (e *ensemble) Restart(_ context.Context, m string) error {
 	return e.set(m, "restart", []ProcessState{Down}, Running)
 }
@@ -92,6 +98,7 @@ func (e *ensemble) Block(_ context.Context, id string, links []Link) error {
 	defer e.mu.Unlock()
 	if !e.deaf {
 		e.blocks[id] = links
+		e.blocked++
 	}
 	return e.partitionErr
 }
@@ -233,6 +240,91 @@ func TestRunOverlap(t *testing.T) {
 		}
 		if err := e.untouched(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestRunGraceful stops a member that a pause holds, and lets a kill take over.
+func TestRunGraceful(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, r := newEnsemble(3), &transcript{}
+		s := schedule(3,
+			Step{At: seconds(1), Fault: "pause", Variant: "one", Targets: []string{"n2"}, Duration: seconds(9)},
+			Step{At: seconds(2), Fault: "stop", Variant: "one", Targets: []string{"n2"}, Duration: seconds(2)},
+			Step{At: seconds(3), Fault: "kill", Variant: "one", Targets: []string{"n2"}, Duration: seconds(4)},
+		)
+		outcomes, err := Run(t.Context(), s, e, r)
+		if err != nil || len(outcomes) != 3 {
+			t.Fatalf("%+v, %v", outcomes, err)
+		}
+		want := "pause n2, resume n2, stop n2, restart n2, pause n2, resume n2"
+		if got := strings.Join(e.history, ", "); got != want {
+			t.Errorf("changes: %s\nwant:    %s", got, want)
+		}
+		if err := e.untouched(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRunRolling: all members get their turn, no two at the same time.
+func TestRunRolling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, r := newEnsemble(3), &transcript{}
+		s := schedule(3, Step{At: seconds(1), Fault: "stop", Variant: "rolling", Targets: []string{"n2", "n3", "n1"}, Duration: seconds(9)})
+		outcomes, err := Run(t.Context(), s, e, r)
+		if err != nil || len(outcomes) != 1 || !outcomes[0].Effective || outcomes[0].Err != nil {
+			t.Fatalf("%+v, %v", outcomes, err)
+		}
+		want := "stop n2, restart n2, stop n3, restart n3, stop n1, restart n1"
+		if got := strings.Join(e.history, ", "); got != want {
+			t.Errorf("changes: %s\nwant:    %s", got, want)
+		}
+		if err := e.untouched(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRunFlapping: the links are cut and passable in turns, and passable at the
+// end, whichever turn it was.
+func TestRunFlapping(t *testing.T) {
+	for _, duration := range []float64{5, 6} {
+		synctest.Test(t, func(t *testing.T) {
+			e, r := newEnsemble(5), &transcript{}
+			s := schedule(5, Step{Fault: "partition", Variant: "flapping", Targets: []string{"n2", "n3"}, Params: map[string]int{"periodMs": 700}, Duration: seconds(duration)})
+			outcomes, err := Run(t.Context(), s, e, r)
+			if err != nil || len(outcomes) != 1 || !outcomes[0].Effective || outcomes[0].Err != nil {
+				t.Fatalf("%+v, %v", outcomes, err)
+			}
+			if e.blocked < 3 {
+				t.Errorf("the links were cut %d times, want several", e.blocked)
+			}
+			if err := e.untouched(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestRunFollower: the role is somebody who doesn't lead.
+func TestRunFollower(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, r := newEnsemble(3), &transcript{}
+		var steps []Step
+		for i := range 6 {
+			steps = append(steps, Step{At: seconds(float64(3 * i)), Fault: "pause", Variant: "follower", Targets: []string{RoleFollower}, Duration: seconds(1)})
+		}
+		outcomes, err := Run(t.Context(), schedule(3, steps...), e, r)
+		if err != nil || len(outcomes) != len(steps) {
+			t.Fatalf("%+v, %v", outcomes, err)
+		}
+		taken := make(map[string]bool)
+		for _, o := range outcomes {
+			taken[o.Targets[0]] = true
+		}
+		if len(taken) != 2 || taken["n1"] {
+			t.Errorf("took %v, want both followers and never the leader", taken)
 		}
 	})
 }

@@ -9,8 +9,11 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// RoleLeader is a target that means: whoever leads when the step starts.
-const RoleLeader = "leader"
+// Roles are targets that are resolved when the step starts.
+const (
+	RoleLeader   = "leader"   // whoever leads
+	RoleFollower = "follower" // a member that doesn't
+)
 
 // Schedule is a list of faults with times, to be carried out by Run. It is
 // plain data: written beside a history, it replays the same faults.
@@ -32,9 +35,11 @@ type Step struct {
 	// Fault is a name of Kinds, Variant one of its variants.
 	Fault   string `yaml:"fault"`
 	Variant string `yaml:"variant"`
-	// Targets are member names or RoleLeader; what they mean depends on the
-	// variant (see the fault's documentation).
+	// Targets are member names or roles; what they mean depends on the variant
+	// (see the fault's documentation).
 	Targets []string `yaml:"targets,flow"`
+	// Params are the fault's numbers, such as percent; see Fault.Params.
+	Params map[string]int `yaml:"params,omitempty,flow"`
 	// Duration from the start of the fault to the start of its heal.
 	Duration time.Duration `yaml:"duration"`
 }
@@ -93,9 +98,48 @@ func (s Schedule) validateStep(step Step) error {
 		return fmt.Errorf("no targets")
 	}
 	for _, target := range step.Targets {
-		if target != RoleLeader && !slices.Contains(s.Members, target) {
-			return fmt.Errorf("target %q is neither a member of %v nor %q", target, s.Members, RoleLeader)
+		if target != RoleLeader && target != RoleFollower && !slices.Contains(s.Members, target) {
+			return fmt.Errorf("target %q is neither a member of %v nor %q or %q", target, s.Members, RoleLeader, RoleFollower)
+		}
+	}
+	return step.validateParams(fault.Params(step.Variant))
+}
+
+func (s Step) validateParams(allowed []Param) error {
+	for name, value := range s.Params {
+		at := slices.IndexFunc(allowed, func(p Param) bool { return p.Name == name })
+		switch {
+		case at < 0:
+			return fmt.Errorf("no parameter %q, have %v", name, paramNames(allowed))
+		case value < 1 || value > paramLimit:
+			return fmt.Errorf("parameter %s is %d, want 1 to %d", name, value, paramLimit)
+		case name == "percent" && value > 100:
+			return fmt.Errorf("parameter %s is %d, want 1 to 100", name, value)
 		}
 	}
 	return nil
+}
+
+// paramLimit bounds all parameters: a minute in ms, a gigabit in kbit.
+const paramLimit = 1_000_000
+
+func paramNames(params []Param) []string {
+	names := make([]string, len(params))
+	for i, p := range params {
+		names[i] = p.Name
+	}
+	return names
+}
+
+// param is a number of the step, or its default.
+func (s Step) param(f Fault, name string) int {
+	if value, set := s.Params[name]; set {
+		return value
+	}
+	for _, p := range f.Params(s.Variant) {
+		if p.Name == name {
+			return p.Default
+		}
+	}
+	panic("nemesis: " + f.Name() + " has no parameter " + name)
 }

@@ -14,6 +14,13 @@ type activeStep struct {
 	targets []string // names, roles are resolved
 }
 
+// hold is what one step wants of a process.
+type hold struct {
+	state ProcessState
+	// graceful ends the process with SIGTERM instead of SIGKILL.
+	graceful bool
+}
+
 // world keeps what the active steps want the cluster to be, so that overlapping
 // faults on one member or link don't heal each other.
 type world struct {
@@ -26,7 +33,7 @@ type world struct {
 	// mu guards what follows.
 	mu sync.Mutex
 	// holds has for each member the steps that keep its process from running.
-	holds map[string]map[string]ProcessState
+	holds map[string]map[string]hold
 	// applied is the state that reconcile last brought the process to.
 	// Invariant: a process that isn't in it ended by itself.
 	applied map[string]ProcessState
@@ -38,21 +45,21 @@ func newWorld(injector Injector, members []string) *world {
 	w := &world{
 		injector: injector,
 		members:  members,
-		holds:    make(map[string]map[string]ProcessState),
+		holds:    make(map[string]map[string]hold),
 		applied:  make(map[string]ProcessState),
 		links:    make(map[string][]Link),
 	}
 	for _, member := range members {
-		w.holds[member] = make(map[string]ProcessState)
+		w.holds[member] = make(map[string]hold)
 		w.applied[member] = Running
 	}
 	return w
 }
 
-func (w *world) hold(member, id string, state ProcessState) {
+func (w *world) hold(member, id string, h hold) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.holds[member][id] = state
+	w.holds[member][id] = h
 }
 
 func (w *world) release(member, id string) {
@@ -63,11 +70,22 @@ func (w *world) release(member, id string) {
 
 // wanted is the state that the active steps want: down beats paused.
 func (w *world) wanted(member string) ProcessState {
+	return w.wantedHold(member).state
+}
+
+// wantedHold also says how to reach it: gracefully only if every step that
+// wants the process down does.
+func (w *world) wantedHold(member string) hold {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	want := Running
-	for _, state := range w.holds[member] {
-		want = max(want, state)
+	want := hold{state: Running}
+	for _, h := range w.holds[member] {
+		switch {
+		case h.state > want.state:
+			want = h
+		case h.state == want.state:
+			want.graceful = want.graceful && h.graceful
+		}
 	}
 	return want
 }
@@ -104,7 +122,8 @@ func (w *world) reconcile(ctx context.Context, member string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", member, err)
 	}
-	want := w.wanted(member)
+	wanted := w.wantedHold(member)
+	want := wanted.state
 	w.mu.Lock()
 	crashed := status.State == Down && w.applied[member] != Down
 	w.mu.Unlock()
@@ -112,7 +131,7 @@ func (w *world) reconcile(ctx context.Context, member string) error {
 	switch {
 	case status.State == want:
 	case want == Down:
-		err = w.injector.Kill(ctx, member)
+		err = w.end(ctx, member, status.State, wanted.graceful)
 	case status.State == Down:
 		err = w.injector.Restart(ctx, member)
 		if err == nil && want == Paused {
@@ -133,6 +152,19 @@ func (w *world) reconcile(ctx context.Context, member string) error {
 		return fmt.Errorf("%s: %w (%s)", member, ErrCrashed, status.Detail)
 	}
 	return nil
+}
+
+// end ends a process. A frozen one hears no SIGTERM.
+func (w *world) end(ctx context.Context, member string, state ProcessState, graceful bool) error {
+	if !graceful {
+		return w.injector.Kill(ctx, member)
+	}
+	if state == Paused {
+		if err := w.injector.Resume(ctx, member); err != nil {
+			return err
+		}
+	}
+	return w.injector.(Terminator).Terminate(ctx, member)
 }
 
 // allLinks lists both directions between every pair of members.

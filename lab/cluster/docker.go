@@ -135,7 +135,7 @@ func (d *dockerCluster) Start(ctx context.Context) (err error) {
 	for i, m := range d.topo.members {
 		d.list[i].Addr = addrAt(prefix, m.hostOffset).String()
 	}
-	d.netfilter = newNetfilter(d, d.list)
+	d.netfilter = newNetfilter(d, d.list, addrAt(prefix, hostOffset).String())
 	for _, stage := range []func() error{
 		func() error { return d.createVolumes(work) },
 		func() error {
@@ -181,7 +181,7 @@ func (d *dockerCluster) createNetwork(ctx context.Context) (string, netip.Prefix
 			continue
 		}
 		network, err := tcnetwork.New(ctx, tcnetwork.WithLabels(d.labels("")), tcnetwork.WithIPAM(&dockernetwork.IPAM{
-			Config: []dockernetwork.IPAMConfig{{Subnet: prefix.String()}},
+			Config: []dockernetwork.IPAMConfig{{Subnet: prefix.String(), Gateway: addrAt(prefix, hostOffset).String()}},
 		}))
 		switch {
 		case err == nil:

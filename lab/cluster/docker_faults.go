@@ -41,22 +41,32 @@ func (d *dockerCluster) Leader(ctx context.Context) (string, error) { return fin
 
 // Kill implements nemesis.Injector. It returns when the process is gone.
 func (d *dockerCluster) Kill(ctx context.Context, member string) error {
+	return d.signal(ctx, member, "SIGKILL", killTimeout)
+}
+
+// Terminate implements nemesis.Terminator.
+func (d *dockerCluster) Terminate(ctx context.Context, member string) error {
+	return d.signal(ctx, member, "SIGTERM", termTimeout)
+}
+
+// signal ends a process and waits for its end.
+func (d *dockerCluster) signal(ctx context.Context, member, signal string, timeout time.Duration) error {
 	id, err := d.node(member)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, killTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	gone, failed := d.cli.ContainerWait(ctx, id, container.WaitConditionNextExit)
-	if err := d.cli.ContainerKill(ctx, id, "SIGKILL"); err != nil {
-		return fmt.Errorf("cluster: kill %s: %w", member, err)
+	if err := d.cli.ContainerKill(ctx, id, signal); err != nil {
+		return fmt.Errorf("cluster: send %s to %s: %w", signal, member, err)
 	}
 	d.setKilled(member, true)
 	select {
 	case <-gone:
 		return nil
 	case err := <-failed:
-		return fmt.Errorf("cluster: wait for the end of %s: %w", member, err)
+		return fmt.Errorf("cluster: %s has not ended after %s: %w", member, signal, err)
 	}
 }
 

@@ -241,7 +241,7 @@ func testSchedule(t *testing.T, c Cluster) {
 		return nemesis.Step{At: time.Duration(at) * time.Millisecond, Fault: fault, Variant: variant, Targets: targets, Duration: 400 * time.Millisecond}
 	}
 	schedule := nemesis.Schedule{
-		Members: []string{"n1", "n2", "n3"}, Total: 16 * time.Second,
+		Members: []string{"n1", "n2", "n3"}, Total: 24 * time.Second,
 		Steps: []nemesis.Step{
 			step(0, "kill", "one", "n2"),
 			step(2000, "pause", "minority", "n3"),
@@ -253,9 +253,15 @@ func testSchedule(t *testing.T, c Cluster) {
 			step(8000, "partition", "one-way", "n2"),
 			step(8100, "kill", "majority", "n1", "n2"),
 			step(11500, "partition", "bridge", "n3", "n1"),
+			step(13000, "partition", "clients", "n2"),
+			step(14500, "partition", "flapping", "n1"),
+			step(18000, "partition", "random", "n1", "n2", "n2", "n3"),
+			step(19500, "stop", "rolling", "n1", "n2", "n3"),
 		},
 	}
 	schedule.Steps[2].Duration = 1700 * time.Millisecond
+	const flapping = 9
+	schedule.Steps[flapping].Duration, schedule.Steps[flapping].Params = 3*time.Second, map[string]int{"periodMs": 400}
 	var recorded events
 	outcomes, err := nemesis.Run(t.Context(), schedule, c, &recorded)
 	if err != nil {
@@ -266,6 +272,11 @@ func testSchedule(t *testing.T, c Cluster) {
 	}
 	if len(outcomes) != len(schedule.Steps) {
 		t.Fatalf("%d outcomes, want %d", len(outcomes), len(schedule.Steps))
+	}
+	for _, e := range recorded.all {
+		if e.Index == flapping && e.Phase == nemesis.PhaseHeal && strings.HasPrefix(e.Detail, "0 changes") {
+			t.Errorf("the flapping partition never changed: %s", e.Detail)
+		}
 	}
 	for _, o := range outcomes {
 		if o.Err != nil || !o.Effective || !o.Healed {
@@ -418,8 +429,13 @@ func testCollect(t *testing.T, c Cluster) {
 		if err != nil || !strings.Contains(string(log), "listens on") {
 			t.Errorf("log of %s: %q, %v", m.Name, log, err)
 		}
-		if ended := strings.Contains(string(log), "ends"); ended != (m.Name != "n1") {
-			t.Errorf("%s ended by SIGTERM: %v", m.Name, ended)
+		// Once in the rolling stop of the schedule, and once at the end.
+		want := 2
+		if m.Name == "n1" {
+			want = 1
+		}
+		if ends := strings.Count(string(log), "ends"); ends != want {
+			t.Errorf("%s was ended by SIGTERM %d times, want %d", m.Name, ends, want)
 		}
 		starts, err := os.ReadFile(filepath.Join(dir, m.Name, "data", "starts"))
 		if err != nil || strings.Count(string(starts), "start of") < 2 {

@@ -133,7 +133,7 @@ func (l *localCluster) Start(ctx context.Context) (err error) {
 		l.list[i].Client = fmt.Sprintf("%s:%d", l.list[i].Addr, m.clientPort)
 		hosts = append(hosts, l.list[i].Addr)
 	}
-	l.netfilter = newNetfilter(l, l.list)
+	l.netfilter = newNetfilter(l, l.list, addrAt(prefix, hostOffset).String())
 	if err := l.writeConfigs(hosts); err != nil {
 		return err
 	}

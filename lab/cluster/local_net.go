@@ -25,13 +25,17 @@ func bridgeName(run string) string            { return "zl" + runHash(run) }
 func namespaceName(run, member string) string { return bridgeName(run) + "-" + member }
 func vethName(run, member string) string      { return bridgeName(run) + member }
 
+// hostOffset is the place of the host's own address in the ensemble's network,
+// from which clients come.
+const hostOffset = 1
+
 // makeBridge makes the bridge, with the host's own address in it, and one
 // namespace a member, connected to it.
 func makeBridge(ctx context.Context, run string, prefix netip.Prefix, members []Member) error {
 	bridge := bridgeName(run)
 	steps := [][]string{
 		{"ip", "link", "add", bridge, "type", "bridge"},
-		{"ip", "addr", "add", fmt.Sprintf("%s/%d", addrAt(prefix, 1), prefix.Bits()), "dev", bridge},
+		{"ip", "addr", "add", fmt.Sprintf("%s/%d", addrAt(prefix, hostOffset), prefix.Bits()), "dev", bridge},
 		{"ip", "link", "set", bridge, "up"},
 		// Where bridged packets pass the host's FORWARD chain, as with a container
 		// engine on the same host, its policy may be to drop them.

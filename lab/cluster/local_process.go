@@ -66,6 +66,18 @@ func (l *localCluster) Kill(ctx context.Context, member string) error {
 	return awaitEnd(ctx, member, p, killTimeout)
 }
 
+// Terminate implements nemesis.Terminator.
+func (l *localCluster) Terminate(ctx context.Context, member string) error {
+	p, err := l.signal(member, syscall.SIGTERM)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.killed[member] = true
+	l.mu.Unlock()
+	return awaitEnd(ctx, member, p, termTimeout)
+}
+
 // Restart implements nemesis.Injector.
 func (l *localCluster) Restart(_ context.Context, member string) error {
 	p, err := l.process(member)

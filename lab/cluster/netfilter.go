@@ -14,14 +14,17 @@ import (
 	"zoolab/nemesis"
 )
 
-// Packets between members are filtered where they arrive, in the receiver's
-// network namespace. The chain ZOOLAB, first in INPUT, holds the drop rules of
+// Packets are filtered in the members' network namespaces, those between members
+// where they arrive. The chain ZOOLAB, first in INPUT, holds the drop rules of
 // active partitions; behind it stands, for each peer, a rule without a target
 // that counts what passed. So one pair of counters tells for each direction of
-// each link whether packets get through, and client traffic, which comes from
-// other addresses, meets no rule.
+// each link whether packets get through. Clients are a peer like any other, with
+// the address that they come from: the host's own in the ensemble's network. What
+// a member sends to them is filtered where it leaves, in ZOOLAB-OUT, first in
+// OUTPUT, since the host's own rules are not the lab's to change.
 const (
 	chain       = "ZOOLAB"
+	outChain    = "ZOOLAB-OUT"
 	ruleTag     = "zoolab"       // in the comment of every rule
 	passComment = "zoolab pass"  // of the counting rules
 	dropComment = "zoolab drop " // of a drop rule, followed by the fault's id
@@ -40,6 +43,7 @@ type namespaces interface {
 type netfilter struct {
 	ns      namespaces
 	members []Member
+	clients string // address that clients have in the ensemble's network
 
 	// unavailable says why this kernel can't filter packets; set by setup.
 	unavailable error
@@ -50,8 +54,8 @@ type netfilter struct {
 	blocked map[string][]nemesis.Link
 }
 
-func newNetfilter(ns namespaces, members []Member) *netfilter {
-	return &netfilter{ns: ns, members: members, blocked: make(map[string][]nemesis.Link)}
+func newNetfilter(ns namespaces, members []Member, clients string) *netfilter {
+	return &netfilter{ns: ns, members: members, clients: clients, blocked: make(map[string][]nemesis.Link)}
 }
 
 func (n *netfilter) addr(name string) (string, error) {
@@ -59,6 +63,9 @@ func (n *netfilter) addr(name string) (string, error) {
 		if m.Name == name {
 			return m.Addr, nil
 		}
+	}
+	if name == nemesis.Clients {
+		return n.clients, nil
 	}
 	return "", fmt.Errorf("cluster: no member %q", name)
 }
@@ -69,27 +76,33 @@ func restoreCommand(rules string) []string {
 	return []string{"sh", "-c", `printf '%s' "$1" | iptables-restore --wait 5 --noflush`, "sh", rules}
 }
 
-// setupRules makes the chain and the counting rules of one member.
-func setupRules(peers []string) string {
+// setupRules makes the chains and the counting rules of one member.
+func setupRules(peers []string, clients string) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "*filter\n:%s - [0:0]\n", chain)
+	fmt.Fprintf(&out, "*filter\n:%s - [0:0]\n:%s - [0:0]\n", chain, outChain)
 	fmt.Fprintf(&out, "-A INPUT -m comment --comment %q -j %s\n", ruleTag, chain)
-	for _, peer := range peers {
+	for _, peer := range append(peers, clients) {
 		fmt.Fprintf(&out, "-A INPUT -s %s -m comment --comment %q\n", peer, passComment)
 	}
+	fmt.Fprintf(&out, "-A OUTPUT -m comment --comment %q -j %s\n", ruleTag, outChain)
+	fmt.Fprintf(&out, "-A OUTPUT -d %s -m comment --comment %q\n", clients, passComment)
 	out.WriteString("COMMIT\n")
 	return out.String()
 }
 
-// chainRules replaces the drop rules of one receiver, all at once: drops has the
-// source addresses by fault id. Applying the same rules twice changes nothing.
-func chainRules(drops map[string][]string) string {
+// chainRules replaces the drop rules of one member, all at once: drops has the
+// source addresses by fault id, silenced the ids of faults that keep it from
+// talking to clients. Applying the same rules twice changes nothing.
+func chainRules(drops map[string][]string, clients string, silenced []string) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "*filter\n:%s - [0:0]\n-F %s\n", chain, chain)
+	fmt.Fprintf(&out, "*filter\n:%s - [0:0]\n:%s - [0:0]\n-F %s\n-F %s\n", chain, outChain, chain, outChain)
 	for _, id := range slices.Sorted(maps.Keys(drops)) {
 		for _, source := range drops[id] {
 			fmt.Fprintf(&out, "-A %s -s %s -m comment --comment %q -j DROP\n", chain, source, dropComment+id)
 		}
+	}
+	for _, id := range silenced {
+		fmt.Fprintf(&out, "-A %s -d %s -m comment --comment %q -j DROP\n", outChain, clients, dropComment+id)
 	}
 	out.WriteString("COMMIT\n")
 	return out.String()
@@ -105,7 +118,7 @@ func (n *netfilter) setup(ctx context.Context, logger *slog.Logger) error {
 				peers = append(peers, peer.Addr)
 			}
 		}
-		_, err := n.ns.netExec(ctx, m.Name, restoreCommand(setupRules(peers))...)
+		_, err := n.ns.netExec(ctx, m.Name, restoreCommand(setupRules(peers, n.clients))...)
 		return err
 	})
 	if ctx.Err() != nil {
@@ -166,27 +179,40 @@ func (n *netfilter) Unblock(ctx context.Context, id string) error {
 	return nil
 }
 
-// apply brings the rules of the links' receivers to what blocked says; the lock
-// is held.
+// filteredAt is the member at which a link's packets are filtered and counted.
+func filteredAt(link nemesis.Link) string {
+	if link.To == nemesis.Clients {
+		return link.From
+	}
+	return link.To
+}
+
+// apply brings the rules of the members that filter the links to what blocked
+// says; the lock is held.
 func (n *netfilter) apply(ctx context.Context, links []nemesis.Link) error {
 	return n.each(func(m Member) error {
-		if !slices.ContainsFunc(links, func(l nemesis.Link) bool { return l.To == m.Name }) {
+		if !slices.ContainsFunc(links, func(l nemesis.Link) bool { return filteredAt(l) == m.Name }) {
 			return nil
 		}
 		drops := make(map[string][]string)
+		var silenced []string
 		for id, links := range n.blocked {
 			for _, link := range links {
-				if link.To != m.Name {
-					continue
+				switch {
+				case filteredAt(link) != m.Name:
+				case link.To == nemesis.Clients:
+					silenced = append(silenced, id)
+				default:
+					source, err := n.addr(link.From)
+					if err != nil {
+						return err
+					}
+					drops[id] = append(drops[id], source)
 				}
-				source, err := n.addr(link.From)
-				if err != nil {
-					return err
-				}
-				drops[id] = append(drops[id], source)
 			}
 		}
-		_, err := n.ns.netExec(ctx, m.Name, restoreCommand(chainRules(drops))...)
+		slices.Sort(silenced)
+		_, err := n.ns.netExec(ctx, m.Name, restoreCommand(chainRules(drops, n.clients, silenced))...)
 		return err
 	})
 }
@@ -199,7 +225,7 @@ func (n *netfilter) healLinks(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	err := n.each(func(m Member) error {
-		_, err := n.ns.netExec(ctx, m.Name, restoreCommand(chainRules(nil))...)
+		_, err := n.ns.netExec(ctx, m.Name, restoreCommand(chainRules(nil, n.clients, nil))...)
 		return err
 	})
 	if err == nil {
@@ -251,9 +277,13 @@ func (n *netfilter) Probe(ctx context.Context, links []nemesis.Link) (map[nemesi
 	return out, nil
 }
 
-// connectAll tries a TCP connection over every link.
+// connectAll tries a TCP connection over every link. Those of clients come from
+// the lab itself; what a member sends to them, it sends to the host.
 func (n *netfilter) connectAll(ctx context.Context, links []nemesis.Link) error {
 	return n.each(func(m Member) error {
+		if slices.Contains(links, nemesis.Link{From: nemesis.Clients, To: m.Name}) {
+			answers(ctx, m) // what became of the packets, the counters tell
+		}
 		argv := []string{"bash", "-c", probeScript, "bash"}
 		senders := 0
 		for _, link := range links {
@@ -280,39 +310,45 @@ func (n *netfilter) connectAll(ctx context.Context, links []nemesis.Link) error 
 // packetCounters say how many packets of one link have passed and were dropped.
 type packetCounters struct{ passed, dropped uint64 }
 
-// readCounters reads the counters of the links' receivers.
+// readCounters reads the counters of the links.
 func (n *netfilter) readCounters(ctx context.Context, links []nemesis.Link) (map[nemesis.Link]packetCounters, error) {
 	var mu sync.Mutex
 	counters := make(map[nemesis.Link]packetCounters)
 	err := n.each(func(m Member) error {
-		if !slices.ContainsFunc(links, func(l nemesis.Link) bool { return l.To == m.Name }) {
+		if !slices.ContainsFunc(links, func(l nemesis.Link) bool { return filteredAt(l) == m.Name }) {
 			return nil
 		}
 		out, err := n.ns.netExec(ctx, m.Name, "iptables-save", "-c", "-t", "filter")
 		if err != nil {
 			return fmt.Errorf("counters of %s: %w", m.Name, err)
 		}
-		bySource := parseCounters(out)
+		bySource, byDestination := parseCounters(out)
 		mu.Lock()
 		defer mu.Unlock()
 		for _, peer := range n.members {
 			counters[nemesis.Link{From: peer.Name, To: m.Name}] = bySource[peer.Addr]
 		}
+		counters[nemesis.Link{From: nemesis.Clients, To: m.Name}] = bySource[n.clients]
+		counters[nemesis.Link{From: m.Name, To: nemesis.Clients}] = byDestination[n.clients]
 		return nil
 	})
 	return counters, err
 }
 
 // parseCounters reads the counting and the drop rules from iptables-save -c,
-// by source:
+// by source, or by destination for what leaves the member:
 //
 //	[12:720] -A INPUT -s 10.0.0.2/32 -m comment --comment "zoolab pass"
 //	[3:180] -A ZOOLAB -s 10.0.0.3/32 -m comment --comment "zoolab drop 0" -j DROP
-func parseCounters(save string) map[string]packetCounters {
-	out := make(map[string]packetCounters)
+//	[3:180] -A ZOOLAB-OUT -d 10.0.0.1/32 -m comment --comment "zoolab drop 0" -j DROP
+func parseCounters(save string) (bySource, byDestination map[string]packetCounters) {
+	bySource, byDestination = make(map[string]packetCounters), make(map[string]packetCounters)
 	for line := range strings.Lines(save) {
 		fields := strings.Fields(line)
-		at := slices.Index(fields, "-s")
+		out, at := bySource, slices.Index(fields, "-s")
+		if at < 0 {
+			out, at = byDestination, slices.Index(fields, "-d")
+		}
 		if at < 0 || at+1 >= len(fields) {
 			continue
 		}
@@ -321,15 +357,15 @@ func parseCounters(save string) map[string]packetCounters {
 		if err != nil {
 			continue
 		}
-		source := strings.TrimSuffix(fields[at+1], "/32")
-		counters := out[source]
+		peer := strings.TrimSuffix(fields[at+1], "/32")
+		counters := out[peer]
 		switch {
 		case strings.Contains(line, `"`+passComment+`"`):
 			counters.passed += count
 		case strings.Contains(line, `"`+dropComment):
 			counters.dropped += count
 		}
-		out[source] = counters
+		out[peer] = counters
 	}
-	return out
+	return bySource, byDestination
 }

@@ -40,7 +40,7 @@ func testMembers(n int) []Member {
 // they arrive, and nowhere else.
 func TestRulesOfOneWayPartition(t *testing.T) {
 	recorded := &rules{byMember: make(map[string][]string)}
-	n := newNetfilter(recorded, testMembers(3))
+	n := newNetfilter(recorded, testMembers(3), "10.0.0.1")
 	links, err := nemesis.PartitionLinks("one-way", []string{"n2"}, []string{"n1", "n2", "n3"})
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func TestRulesOfOneWayPartition(t *testing.T) {
 	if err := n.Block(t.Context(), "7", links); err != nil {
 		t.Fatal(err)
 	}
-	const empty = "*filter\n:ZOOLAB - [0:0]\n-F ZOOLAB\n"
+	const empty = "*filter\n:ZOOLAB - [0:0]\n:ZOOLAB-OUT - [0:0]\n-F ZOOLAB\n-F ZOOLAB-OUT\n"
 	const rule7 = "-A ZOOLAB -s 10.0.0.12 -m comment --comment \"zoolab drop 7\" -j DROP\n"
 	const rule8 = "-A ZOOLAB -s 10.0.0.13 -m comment --comment \"zoolab drop 8\" -j DROP\n"
 	want := func(member string, rules ...string) {
@@ -77,10 +77,31 @@ func TestRulesOfOneWayPartition(t *testing.T) {
 	}
 }
 
+// TestRulesOfClients: clients are cut off in both directions, at the member.
+func TestRulesOfClients(t *testing.T) {
+	recorded := &rules{byMember: make(map[string][]string)}
+	n := newNetfilter(recorded, testMembers(3), "10.0.0.1")
+	links, err := nemesis.PartitionLinks("clients", []string{"n2"}, []string{"n1", "n2", "n3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Block(t.Context(), "3", links); err != nil {
+		t.Fatal(err)
+	}
+	if len(recorded.byMember) != 1 || len(recorded.byMember["n2"]) != 1 {
+		t.Fatalf("rules at %v, want some at n2 alone", recorded.byMember)
+	}
+	for _, rule := range []string{"-A ZOOLAB -s 10.0.0.1 -m", "-A ZOOLAB-OUT -d 10.0.0.1 -m"} {
+		if got := recorded.byMember["n2"][0]; !strings.Contains(got, rule) {
+			t.Errorf("no rule %q in\n%s", rule, got)
+		}
+	}
+}
+
 // TestUnblockAgain: a heal that failed can be repeated.
 func TestUnblockAgain(t *testing.T) {
 	recorded := &rules{byMember: make(map[string][]string)}
-	n := newNetfilter(recorded, testMembers(2))
+	n := newNetfilter(recorded, testMembers(2), "10.0.0.1")
 	if err := n.Block(t.Context(), "1", []nemesis.Link{{From: "n1", To: "n2"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -100,13 +121,13 @@ func TestUnblockAgain(t *testing.T) {
 
 func TestSetupCountsEveryPeer(t *testing.T) {
 	recorded := &rules{byMember: make(map[string][]string)}
-	n := newNetfilter(recorded, testMembers(5))
+	n := newNetfilter(recorded, testMembers(5), "10.0.0.1")
 	if err := n.setup(t.Context(), slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range n.members {
 		got := recorded.byMember[m.Name][0]
-		if strings.Count(got, `"`+passComment+`"`) != 4 || strings.Contains(got, "-s "+m.Addr+" ") {
+		if strings.Count(got, `"`+passComment+`"`) != 6 || strings.Contains(got, "-s "+m.Addr+" ") {
 			t.Errorf("%s:\n%s", m.Name, got)
 		}
 		if strings.Index(got, "-j ZOOLAB") > strings.Index(got, passComment) {
@@ -116,7 +137,7 @@ func TestSetupCountsEveryPeer(t *testing.T) {
 }
 
 func TestParseCounters(t *testing.T) {
-	got := parseCounters(`*filter
+	got, clients := parseCounters(`*filter
 :INPUT ACCEPT [9:900]
 :ZOOLAB - [0:0]
 [9:900] -A INPUT -m comment --comment zoolab -j ZOOLAB
@@ -124,8 +145,13 @@ func TestParseCounters(t *testing.T) {
 [0:0] -A INPUT -s 10.0.0.13/32 -m comment --comment "zoolab pass"
 [5:300] -A ZOOLAB -s 10.0.0.13/32 -m comment --comment "zoolab drop 3" -j DROP
 [2:120] -A ZOOLAB -s 10.0.0.13/32 -m comment --comment "zoolab drop 4" -j DROP
+[8:480] -A OUTPUT -d 10.0.0.1/32 -m comment --comment "zoolab pass"
+[6:360] -A ZOOLAB-OUT -d 10.0.0.1/32 -m comment --comment "zoolab drop 5" -j DROP
 COMMIT
 `)
+	if len(clients) != 1 || clients["10.0.0.1"] != (packetCounters{passed: 8, dropped: 6}) {
+		t.Errorf("to clients: got %v", clients)
+	}
 	if len(got) != 2 || got["10.0.0.12"] != (packetCounters{passed: 12}) || got["10.0.0.13"] != (packetCounters{dropped: 7}) {
 		t.Errorf("got %v", got)
 	}

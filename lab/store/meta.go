@@ -11,7 +11,7 @@ type Meta struct {
 	// HistoryStart is zero in a run that ended before its first operation.
 	HistoryStart time.Time `json:"historyStart"`
 	Workload     string    `json:"workload"`
-	Nemesis      []string  `json:"nemesis"` // kinds of faults asked for
+	Nemesis      []string  `json:"nemesis"` // kinds of faults that must be seen in effect
 	Seed         int64     `json:"seed"`
 
 	TimeLimitSeconds float64 `json:"timeLimitSeconds"`
@@ -27,6 +27,10 @@ type Meta struct {
 	Network string   `json:"network"`
 	// Versions of what took part ("lab", "go", "server").
 	Versions map[string]string `json:"versions"`
+
+	// Skipped names the faults of a package that could not be done here, each with
+	// the reason.
+	Skipped []string `json:"skipped,omitempty"`
 
 	Phases  []Phase  `json:"phases"`
 	Faults  []Fault  `json:"faults"`

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"slices"
 	"time"
 
 	"zoolab/nemesis"
@@ -15,9 +14,12 @@ const formUs = 3 * second
 // and partitions are those of the container lab; the simulator adds what only it can do
 // at will: broken connections, slow disks and disks that fail.
 func (w *world) planFaults() (endUs int64) {
-	kinds := nemesis.Kinds()
+	kinds := []string{
+		"kill:one+leader+minority+majority+all", "pause:one+leader+minority+majority+all",
+		"partition:one+leader+halves+bridge+one-way+ring",
+	}
 	if len(w.members) == 1 {
-		kinds = slices.DeleteFunc(kinds, func(kind string) bool { return kind == "partition" })
+		kinds = kinds[:2]
 	}
 	plan, err := nemesis.Plan(w.random.Int64(), kinds, w.names(), w.opts.Faults)
 	if err != nil {
