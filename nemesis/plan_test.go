@@ -170,6 +170,16 @@ func TestPartitionLinks(t *testing.T) {
 	}
 }
 
+// hearsOf counts whom a member hears of n, itself among them.
+func hearsOf(links []Link, member string, n int) int {
+	for _, link := range links {
+		if link.To == member {
+			n--
+		}
+	}
+	return n
+}
+
 // TestRingLeavesMajorities: in a ring, every member still hears a majority.
 func TestRingLeavesMajorities(t *testing.T) {
 	for n := 4; n <= 9; n++ {
@@ -178,13 +188,7 @@ func TestRingLeavesMajorities(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, member := range members(n) {
-			hears := n
-			for _, link := range links {
-				if link.To == member {
-					hears--
-				}
-			}
-			if hears <= n/2 || hears == n {
+			if hears := hearsOf(links, member, n); hears <= n/2 || hears == n {
 				t.Errorf("%d members: %s hears %d with itself", n, member, hears)
 			}
 		}
@@ -199,13 +203,7 @@ func TestThirdsAreMinorities(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, member := range members(n) {
-			hears := n
-			for _, link := range links {
-				if link.To == member {
-					hears--
-				}
-			}
-			if hears > n/2 {
+			if hears := hearsOf(links, member, n); hears > n/2 {
 				t.Errorf("%d members: %s hears %d with itself", n, member, hears)
 			}
 		}

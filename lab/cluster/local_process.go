@@ -56,26 +56,24 @@ func awaitEnd(ctx context.Context, member string, p *localProcess, timeout time.
 
 // Kill implements nemesis.Injector.
 func (l *localCluster) Kill(ctx context.Context, member string) error {
-	p, err := l.signal(member, syscall.SIGKILL)
-	if err != nil {
-		return err
-	}
-	l.mu.Lock()
-	l.killed[member] = true
-	l.mu.Unlock()
-	return awaitEnd(ctx, member, p, killTimeout)
+	return l.end(ctx, member, syscall.SIGKILL, killTimeout)
 }
 
 // Terminate implements nemesis.Terminator.
 func (l *localCluster) Terminate(ctx context.Context, member string) error {
-	p, err := l.signal(member, syscall.SIGTERM)
+	return l.end(ctx, member, syscall.SIGTERM, termTimeout)
+}
+
+// end ends a process, which Restart or HealAll will start again.
+func (l *localCluster) end(ctx context.Context, member string, s syscall.Signal, timeout time.Duration) error {
+	p, err := l.signal(member, s)
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
 	l.killed[member] = true
 	l.mu.Unlock()
-	return awaitEnd(ctx, member, p, termTimeout)
+	return awaitEnd(ctx, member, p, timeout)
 }
 
 // Restart implements nemesis.Injector.
