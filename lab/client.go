@@ -17,9 +17,7 @@ import (
 )
 
 const (
-	// sessionTimeout outlives a short fault and not a long one, so that runs see
-	// both sessions that move on and sessions that expire.
-	sessionTimeout = 8 * time.Second
+	sessionTimeout = workloads.SessionTimeoutMs * time.Millisecond
 	// readTimeout gives up a silent member before operationTimeout does.
 	readTimeout = 3 * time.Second
 	// closeTimeout bounds the farewell to a member that may be down.

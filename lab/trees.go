@@ -64,6 +64,11 @@ func readTree(ctx context.Context, member cluster.Member) (map[string]workloads.
 		return nil, err
 	}
 	defer s.Close()
+	for _, user := range workloads.Users() {
+		if err := s.Login(ctx, user); err != nil {
+			return nil, fmt.Errorf("log in: %w", err)
+		}
+	}
 	if _, err := s.Sync(ctx, "/"); err != nil {
 		return nil, fmt.Errorf("sync: %w", err)
 	}

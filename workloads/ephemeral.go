@@ -3,6 +3,7 @@ package workloads
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand"
 	"sort"
 	"strconv"
@@ -10,9 +11,14 @@ import (
 
 const ephemeralRoot = "/zoolab-ephemeral"
 
-// ephemeralSettleMs is longer than the sessions' timeout (8 s in the lab) with
-// what a server adds, so that after it every abandoned session has expired.
-const ephemeralSettleMs = 12_000
+// SessionTimeoutMs is the timeout of the sessions that carry out workloads: it outlives a
+// short fault and not a long one, so that runs see both sessions that move on and
+// sessions that expire.
+const SessionTimeoutMs = 8000
+
+// expirySettleMs is how long a healed ensemble may take to expire what was left: the
+// timeout of sessions with a bound on what a server adds, which rounds up to its ticks.
+const expirySettleMs = SessionTimeoutMs + 4000
 
 // ephemeralWorkload makes ephemeral znodes, ends sessions by closing and by
 // silence, and lists who owns what.
@@ -21,7 +27,7 @@ var ephemeralWorkload = Workload{
 	Doc:          "ephemeral znodes: there as long as their session lives, gone when it is closed or has expired",
 	Kinds:        []string{"make", "look", "close", "abandon"},
 	Roams:        true,
-	SettleMs:     ephemeralSettleMs,
+	SettleMs:     expirySettleMs,
 	NewGenerator: func(Options) Generator { return &ephemeralGenerator{} },
 	Setup:        setupRoot(ephemeralRoot),
 	Do:           withService(doEphemeral),
@@ -38,9 +44,9 @@ func (g *ephemeralGenerator) Next(rng *rand.Rand) Op {
 	case choice < 60:
 		g.next++
 		op.F, op.Value = "make", g.next
-	case choice < 90:
+	case choice < 93:
 		op.F = "look"
-	case choice < 95:
+	case choice < 97:
 		op.F = "close"
 	default:
 		op.F = "abandon"
@@ -91,7 +97,9 @@ func doEphemeral(ctx context.Context, client Service, op Op) Op {
 
 // sessionLife is what the history proves of a session.
 type sessionLife struct {
-	lastSign int        // Index of the newest invocation that was answered: it lived then
+	lastSign int        // Index of the newest change that was answered: it lived then
+	heardNs  int64      // time of that: the leader has heard of the session since
+	closing  int        // Index of the first attempt to close it, math.MaxInt if none
 	closed   *Operation // acknowledged close, nil if none
 	left     *Operation // abandon, or close without an answer
 }
@@ -101,7 +109,11 @@ type sessionLife struct {
 //
 //   - never early: a znode whose making was acknowledged before the list was
 //     asked for is in it, if its session carried out a later change: a server
-//     refuses those of a session that has ended;
+//     refuses those of a session that has ended. It is in it too, unless somebody has
+//     tried to close the session, as long as the session's timeout has not passed since
+//     the session's newest change was asked for: the leader heard of the session when it
+//     decided on that, a new leader gives it its whole timeout again, and the timeout is
+//     the one that was asked for;
 //   - gone after close: a znode is not in a list that was asked for after the
 //     close of its session was acknowledged;
 //   - never a ghost: what was acknowledged or shown and then missing from a list
@@ -155,7 +167,7 @@ type ephemeralCheck struct {
 func (c *ephemeralCheck) life(operation *Operation) *sessionLife {
 	name := sessionName(&operation.Invoke)
 	if c.lives[name] == nil {
-		c.lives[name] = &sessionLife{lastSign: -1}
+		c.lives[name] = &sessionLife{lastSign: -1, closing: math.MaxInt}
 	}
 	return c.lives[name]
 }
@@ -170,8 +182,10 @@ func (c *ephemeralCheck) note(operation *Operation) {
 		c.order = append(c.order, value)
 		if operation.Complete.Type == OK {
 			life.lastSign = max(life.lastSign, operation.Invoke.Index)
+			life.heardNs = max(life.heardNs, operation.Invoke.TimeNs)
 		}
 	case "close":
+		life.closing = min(life.closing, operation.Invoke.Index)
 		if operation.Complete.Type == OK {
 			life.closed = operation
 		} else {
@@ -223,8 +237,12 @@ func (c *ephemeralCheck) absent(look *Operation) {
 		if maker.ReturnIndex > look.Invoke.Index || maker.Complete.Type != OK || shown[value] {
 			continue
 		}
-		if life := c.life(maker); life.lastSign > look.Complete.Index {
+		life := c.life(maker)
+		switch {
+		case life.lastSign > look.Complete.Index:
 			c.faults.add("", fmt.Sprintf("look %d doesn't show %d, although make %d of it was acknowledged before and its %s carried out a change later (operation %d)", look.Invoke.Index, value, maker.Invoke.Index, sessionName(&maker.Invoke), life.lastSign), maker, look)
+		case life.closing > look.Complete.Index && look.Complete.TimeNs < life.heardNs+SessionTimeoutMs*1_000_000:
+			c.faults.add("", fmt.Sprintf("look %d doesn't show %d, although its %s carried out a change (operation %d) only %d ms before, which is less than its timeout", look.Invoke.Index, value, sessionName(&maker.Invoke), life.lastSign, (look.Complete.TimeNs-life.heardNs)/1_000_000), maker, look)
 		}
 	}
 }

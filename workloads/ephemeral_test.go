@@ -13,7 +13,18 @@ func TestEphemeralStories(t *testing.T) {
 	}
 	create := func(s *script, session, value int64, kind Type) { did(s, session, kind, "make", value, value) }
 	look := func(s *script, values ...int64) { did(s, 99, OK, "look", nil, numbers(values...)) }
-	finalLook := func(s *script, values ...int64) { did(s, 99, OK, "final-look", nil, numbers(values...)) }
+	finalLook := func(s *script, values ...int64) {
+		did(s, 99, OK, "final-look", nil, numbers(values...))
+		for i := len(s.history) - 2; i < len(s.history); i++ {
+			s.history[i].TimeNs += expirySettleMs * 1_000_000
+		}
+	}
+	// late moves all that follows the first operation behind the sessions' timeout.
+	late := func(s *script) {
+		for i := 2; i < len(s.history); i++ {
+			s.history[i].TimeNs += SessionTimeoutMs * 1_000_000
+		}
+	}
 	runStories(t, CheckEphemerals, []storyTest{
 		{"fine", "", func(s *script) {
 			create(s, 1, 1, OK)
@@ -31,6 +42,16 @@ func TestEphemeralStories(t *testing.T) {
 		}},
 		{"expired without a word", "", func(s *script) {
 			create(s, 1, 1, OK)
+			look(s)
+			late(s)
+		}},
+		{"expired before its time", "look 2 doesn't show 1, although its session 0x1 carried out a change (operation 0) only 0 ms before", func(s *script) {
+			create(s, 1, 1, OK)
+			look(s)
+		}},
+		{"perhaps closed", "", func(s *script) {
+			create(s, 1, 1, OK)
+			did(s, 1, Fail, "close", nil, nil)
 			look(s)
 		}},
 		{"early", "look 2 doesn't show 1, although make 0 of it was acknowledged before and its session 0x1 carried out a change later", func(s *script) {
@@ -52,6 +73,7 @@ func TestEphemeralStories(t *testing.T) {
 			create(s, 1, 1, OK)
 			look(s)
 			look(s, 1)
+			late(s)
 		}},
 		{"stranger", "which nobody tried to make", func(s *script) { look(s, 7) }},
 		{"failed", "make 0 of it certainly failed", func(s *script) {

@@ -104,6 +104,7 @@ func takeFirst(ctx context.Context, client Service, op Op) Op {
 		op.Value = queued(data)
 		return complete(op, true, zxid, "delete", err)
 	}
+	op.Zxid = zxid
 	return refuse(op, "the queue was empty, or others were quicker")
 }
 

@@ -49,13 +49,17 @@ func finalReads() []Op {
 }
 
 func doSet(ctx context.Context, client Service, op Op) Op {
+	return doSetBelow(ctx, client, setRoot, op)
+}
+
+func doSetBelow(ctx context.Context, client Service, root string, op Op) Op {
 	switch op.F {
 	case "add":
-		stat, zxid, err := client.Create(ctx, fmt.Sprintf("%s/%d", setRoot, op.Value), nil)
+		stat, zxid, err := client.Create(ctx, fmt.Sprintf("%s/%d", root, op.Value), nil)
 		op.Mzxid = stat.Mzxid
 		return complete(op, true, zxid, "create", err)
 	case "read":
-		names, zxid, err := listSynced(ctx, client, setRoot)
+		names, zxid, err := listSynced(ctx, client, root)
 		if err != nil {
 			return complete(op, false, zxid, "list", err)
 		}
@@ -70,7 +74,7 @@ func doSet(ctx context.Context, client Service, op Op) Op {
 		op.Value = values
 		return complete(op, false, zxid, "list", nil)
 	default:
-		return refuse(op, fmt.Sprintf("the set workload has no operation %q", op.F))
+		return refuse(op, fmt.Sprintf("a set has no operation %q", op.F))
 	}
 }
 

@@ -3,13 +3,22 @@ package workloads
 import "testing"
 
 func TestWatchStories(t *testing.T) {
-	const once, followed = "w0", "followed/k0"
-	ev := func(key string, zxid int64) any { return []any{key, zxid} }
-	// did is an answered operation of session 1 unless it is a write, which is
+	const once, followed, exists, parent = "w0", "followed/k0", "x0", "c0"
+	kinds := map[string]EventKind{once: EventChanged, exists: EventCreated, parent: EventChildren, keptKey: EventChanged, "": EventLost}
+	// ev is an event of the kind that its key mostly has.
+	ev := func(key string, zxid int64) any {
+		kind, ok := kinds[key]
+		if !ok {
+			kind = EventChanged
+		}
+		return []any{key, string(kind), zxid}
+	}
+	as := func(key string, kind EventKind, zxid int64) any { return []any{key, string(kind), zxid} }
+	// did is an answered operation of session 1 unless it is a change, which is
 	// another's and has no events of its own.
 	did := func(s *script, kind Type, f, key string, zxid, mzxid int64, events ...any) {
 		from, session := len(s.history), int64(1)
-		if f == "write" {
+		if changeKinds[f] != "" {
 			session = 2
 		}
 		s.did(from, kind, f, nil, events)
@@ -82,36 +91,101 @@ func TestWatchStories(t *testing.T) {
 			did(s, OK, "read", once, 11, 11, ev(once, 10))
 		}},
 		{"follows", "", func(s *script) {
-			did(s, OK, "follow", followedPrefix, 10, 0)
+			did(s, OK, "follow", followedKey, 10, 0)
 			did(s, OK, "write", followed, 11, 11)
 			did(s, OK, "write", followed, 12, 12)
 			did(s, OK, "read", followed, 12, 12, ev(followed, 11), ev(followed, 12))
 		}},
 		{"follows with a gap", "", func(s *script) {
-			did(s, OK, "follow", followedPrefix, 10, 0)
+			did(s, OK, "follow", followedKey, 10, 0)
 			did(s, OK, "write", followed, 11, 11)
 			did(s, OK, "read", followed, 11, 11, ev("", -1))
 		}},
 		{"a change is not told", "the persistent watch of operation 0 had not told of the change of key followed/k0 at zxid 0xb", func(s *script) {
-			did(s, OK, "follow", followedPrefix, 10, 0)
+			did(s, OK, "follow", followedKey, 10, 0)
 			did(s, OK, "write", followed, 11, 11)
 			did(s, OK, "write", followed, 12, 12)
 			did(s, OK, "read", "w1", 12, 0, ev(followed, 12))
 		}},
 		{"out of order", "at zxid 0xb, before the answer of operation 6, came after one at zxid 0xc", func(s *script) {
-			did(s, OK, "follow", followedPrefix, 10, 0)
+			did(s, OK, "follow", followedKey, 10, 0)
 			did(s, OK, "write", followed, 11, 11)
 			did(s, OK, "write", followed, 12, 12)
 			did(s, OK, "read", followed, 12, 12, ev(followed, 12), ev(followed, 11))
 		}},
 		{"of another key", "is said to be of key followed/k1, but that change was of key followed/k0", func(s *script) {
-			did(s, OK, "follow", followedPrefix, 10, 0)
+			did(s, OK, "follow", followedKey, 10, 0)
 			did(s, OK, "write", followed, 11, 11)
 			did(s, OK, "read", followed, 11, 11, ev("followed/k1", 11))
 		}},
-		{"of no write", "is of no write", func(s *script) {
-			did(s, OK, "follow", followedPrefix, 10, 0)
+		{"of no write", "is of no change", func(s *script) {
+			did(s, OK, "follow", followedKey, 10, 0)
 			did(s, OK, "read", followed, 11, 0, ev(followed, 11))
+		}},
+		{"a znode comes and goes", "", func(s *script) {
+			did(s, OK, "await", exists, 10, 0)
+			did(s, OK, "make", exists, 11, 11)
+			did(s, OK, "await", exists, 11, 11, ev(exists, 11))
+			did(s, OK, "drop", exists, 12, 12)
+			did(s, OK, "read", exists, 12, 0, as(exists, EventDeleted, 12))
+		}},
+		{"a znode that is waited for is there before its event", "shows key x0 at zxid 0xb, but the watch that operation 0 set at zxid 0x0 had not fired", func(s *script) {
+			did(s, OK, "await", exists, 10, 0)
+			did(s, OK, "make", exists, 11, 11)
+			did(s, OK, "read", exists, 11, 11)
+		}},
+		{"a watched znode is gone before its event", "shows key x0 at zxid 0x0, but the watch that operation 2 set at zxid 0xb had not fired", func(s *script) {
+			did(s, OK, "make", exists, 11, 11)
+			did(s, OK, "await", exists, 11, 11)
+			did(s, OK, "drop", exists, 12, 12)
+			did(s, OK, "read", exists, 12, 0)
+		}},
+		{"made and dropped while nobody looked", "", func(s *script) {
+			did(s, OK, "await", exists, 10, 0)
+			did(s, OK, "make", exists, 11, 11)
+			did(s, OK, "drop", exists, 12, 12)
+			did(s, OK, "read", exists, 12, 0)
+		}},
+		{"deleted instead of created", "says deleted, but the watch that operation 0 set, at zxid 0x0, can only see created", func(s *script) {
+			did(s, OK, "await", exists, 10, 0)
+			did(s, OK, "make", exists, 11, 11)
+			did(s, OK, "read", exists, 11, 11, as(exists, EventDeleted, 11))
+		}},
+		{"children", "", func(s *script) {
+			did(s, OK, "listen", parent, 10, 10)
+			did(s, OK, "make", parent+"/k0", 11, 11)
+			did(s, OK, "listen", parent, 11, 11, ev(parent, 11))
+		}},
+		{"a list of children before its event", "shows key c0 at zxid 0xb, but the watch that operation 0 set at zxid 0xa had not fired", func(s *script) {
+			did(s, OK, "listen", parent, 10, 10)
+			did(s, OK, "make", parent+"/k0", 11, 11)
+			did(s, OK, "listen", parent, 11, 11)
+		}},
+		{"children that nobody made", "nobody can have changed it since operation 0", func(s *script) {
+			did(s, OK, "listen", parent, 10, 10)
+			did(s, OK, "read", once, 10, 10, ev(parent, -1))
+		}},
+		{"keeps data and children", "", func(s *script) {
+			did(s, OK, "follow", keptKey, 10, 0)
+			did(s, OK, "write", keptKey, 11, 11)
+			did(s, OK, "make", keptKey+"/m0", 12, 12)
+			did(s, OK, "read", keptKey, 12, 11, ev(keptKey, 11), as(keptKey, EventChildren, 12))
+		}},
+		{"children of what is kept are not told", "had not told of the change of key kept/m0 at zxid 0xb", func(s *script) {
+			did(s, OK, "follow", keptKey, 10, 0)
+			did(s, OK, "make", keptKey+"/m0", 11, 11)
+			did(s, OK, "read", "w1", 11, 0)
+		}},
+		{"follows what is made and dropped", "", func(s *script) {
+			did(s, OK, "follow", followedKey, 10, 0)
+			did(s, OK, "make", followedKey+"/m0", 11, 11)
+			did(s, OK, "drop", followedKey+"/m0", 12, 12)
+			did(s, OK, "read", "w1", 12, 0, as(followedKey+"/m0", EventCreated, 11), as(followedKey+"/m0", EventDeleted, 12))
+		}},
+		{"made, and told as changed", "says changed, but that change was one of created", func(s *script) {
+			did(s, OK, "follow", followedKey, 10, 0)
+			did(s, OK, "make", followedKey+"/m0", 11, 11)
+			did(s, OK, "read", "w1", 11, 0, ev(followedKey+"/m0", 11))
 		}},
 		{"follows nothing", "its session follows nothing", func(s *script) {
 			did(s, OK, "write", followed, 11, 11)

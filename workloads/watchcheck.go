@@ -2,35 +2,40 @@ package workloads
 
 import (
 	"fmt"
+	"sort"
 	"strings"
 )
 
-// CheckWatches judges the events of each session against the changes that are
-// known. Keys are never deleted. For a watch that fires once, set by an answer
-// that showed its key at zxid m:
+// CheckWatches judges the events of each session against the changes that are known.
+// For a watch that fires once, set by an answer that showed what it watches - data, a
+// znode that is there or not, a list of children - as it was at zxid m:
 //
-//   - none is lost, and the event comes before the data: once the session is
-//     shown the key above m, the watch has fired;
+//   - none is lost, and the event comes before the data: once the session is shown
+//     anything newer than that, by whatever answer, the watch has fired;
 //   - it fires once: another event needs another watch;
-//   - none is invented: some write of the key, acknowledged above m or of
-//     unknown outcome, began before the event was handed over, and where servers
-//     tell an event's zxid, that is above m.
+//   - none is invented: some change that it is for, acknowledged above m or of unknown
+//     outcome, began before the event was handed over, and where servers tell an
+//     event's zxid, that is above m;
+//   - its kind is that of such a change. A watch of existence that was set on a znode
+//     may call one that was deleted and made again, while the session was away, changed.
 //
-// These hold across reconnects, because the next member is told which watches
-// there are and how far the session had come. A watch whose setting failed may
-// have been set; its event is let pass.
+// These hold across reconnects, because the next member is told which watches there are
+// and how far the session had come. What is made and deleted again while a session that
+// waits for it is away is the documented gap: nothing shows it, so nothing is asked. A
+// watch whose setting failed may have been set; its event is let pass.
 //
-// For the persistent watch, from the zxid of the answer that set it:
+// For a persistent watch, of one znode or of all below it, from the zxid of the answer
+// that set it:
 //
-//   - events come in the order of changes, none twice, and each is that of a
-//     write;
-//   - none is lost: when an answer's header says that the member had come to
-//     zxid z, all known changes up to z were told before it. Events that may have
-//     been missed, as the client reports after a reconnect, start this anew at
-//     the header of the answer that they came with: the documented gap.
+//   - events come in the order of changes, none twice, and each is that of a change,
+//     with its kind;
+//   - none is lost: when an answer's header says that the member had come to zxid z, all
+//     known changes up to z were told before it. Events that may have been missed, as
+//     the client reports after a reconnect, start this anew at the header of the answer
+//     that they came with: the documented gap.
 //
-// The rules of the persistent watch need the events' zxids, which servers before
-// 3.9 don't send: it is then counted and not judged.
+// The rules of persistent watches need the events' zxids, which servers before 3.9 don't
+// send: they are then counted and not judged.
 func CheckWatches(history []Op, bounds Bounds) Result {
 	result := Result{Checker: "watches", Verdict: VerdictOK, Stats: map[string]any{}}
 	operations, err := Pair(history)
@@ -38,11 +43,8 @@ func CheckWatches(history []Op, bounds Bounds) Result {
 		return brokenHistory(result, err)
 	}
 	c := &watchCheck{
-		faults: &faultList{max: bounds.MaxFailures}, sessions: make(map[string]*watchedSession),
-		known: make(map[string][]knownChange), byZxid: make(map[int64]string), firstOpen: make(map[string]int),
-	}
-	for _, key := range splitByKey(operations) {
-		c.note(key)
+		faults: &faultList{max: bounds.MaxFailures}, changes: newWatchChanges(operations),
+		sessions: make(map[string]*watchingSession),
 	}
 	for i := range operations {
 		// One session has one operation in flight, so that the order of invocations
@@ -54,172 +56,267 @@ func CheckWatches(history []Op, bounds Bounds) Result {
 	return c.faults.judge(result, fmt.Sprintf("%d events of watches that fire once and %d of persistent ones were neither lost nor invented, and came in order (%d sessions, %d documented gaps)", c.events, c.followed, len(c.sessions), c.gaps), "events that can't be, or are missing")
 }
 
-type watchCheck struct {
-	faults    *faultList
-	sessions  map[string]*watchedSession
-	known     map[string][]knownChange // by key, by zxid
-	byZxid    map[int64]string         // of known changes -> key
-	firstOpen map[string]int           // key -> Index of its first write of unknown outcome
-
-	followedKeys                        []string
-	events, followed, gaps, withoutZxid int
+// watchEventOf is an event as histories hold it.
+type watchEventOf struct {
+	key  string
+	kind EventKind
+	zxid int64 // 0 or below where the server does not tell
 }
 
-type watchedSession struct {
-	armed  map[string]*Operation // key -> the answer that set the watch
-	maybe  map[string]bool       // watches that may have been set
-	fired  bool                  // the watch of the present answer has fired with it
-	follow *Operation            // the answer that set the persistent watch, nil without
-	from   int64                 // all changes above it must be told
-	last   int64                 // zxid of the newest event of the persistent watch
-	told   map[int64]bool        // zxids of its events
-}
-
-func (c *watchCheck) note(key keyOperations) {
-	c.known[key.key] = knownChanges(key)
-	for _, change := range c.known[key.key] {
-		c.byZxid[change.mzxid] = key.key
-	}
-	if strings.HasPrefix(key.key, followedPrefix+"/") {
-		c.followedKeys = append(c.followedKeys, key.key)
-	}
-	for _, operation := range key.operations {
-		if operation.Invoke.F != "write" || operation.Complete.Type != Info {
+func watchEvents(operation *Operation) (events []watchEventOf) {
+	list, _ := operation.Complete.Value.([]any)
+	for _, item := range list {
+		fields, _ := item.([]any)
+		if len(fields) != 3 {
 			continue
 		}
-		if _, ok := c.firstOpen[key.key]; !ok {
-			c.firstOpen[key.key] = operation.Invoke.Index
-		}
+		key, _ := fields[0].(string)
+		kind, _ := fields[1].(string)
+		zxid, _ := fields[2].(int64)
+		events = append(events, watchEventOf{key, EventKind(kind), zxid})
 	}
+	return events
 }
 
-func (c *watchCheck) answer(operation *Operation) {
-	name := sessionName(&operation.Invoke)
-	s := c.sessions[name]
-	if s == nil {
-		s = &watchedSession{armed: make(map[string]*Operation), maybe: make(map[string]bool), told: make(map[int64]bool)}
-		c.sessions[name] = s
-	}
-	key := operation.Invoke.Key
-	if operation.Complete.Type != OK {
-		if operation.Invoke.F == "watch" {
-			s.maybe[key] = true
-		}
-		return
-	}
-	gap := false
-	s.fired = false
-	events, _ := operation.Complete.Value.([]any)
-	for _, item := range events {
-		event, _ := item.([]any)
-		if len(event) != 2 {
-			continue
-		}
-		path, _ := event[0].(string)
-		zxid, _ := event[1].(int64)
-		switch {
-		case path == "":
-			gap, s.last = true, 0
-		case strings.HasPrefix(path, followedPrefix+"/"):
-			c.followedEvent(s, operation, path, zxid)
-		default:
-			c.onceEvent(s, operation, path, zxid)
-		}
-	}
-	c.gap(s, operation, gap)
-	c.owed(s, operation)
-	if armed := s.armed[key]; armed != nil && operation.Complete.Mzxid > armed.Complete.Mzxid {
-		c.faults.add(key, fmt.Sprintf("%s %d shows key %s at zxid %s, but the watch that operation %d set at zxid %s had not fired", operation.Invoke.F, operation.Invoke.Index, key, hex(operation.Complete.Mzxid), armed.Invoke.Index, hex(armed.Complete.Mzxid)), armed, operation)
-		delete(s.armed, key)
-	}
-	switch operation.Invoke.F {
-	case "watch":
-		if s.armed[key] == nil && !s.fired {
-			s.armed[key] = operation
-		}
-	case "follow":
-		s.follow, s.from = operation, operation.Complete.Zxid
-	}
+// watchChange is a change that some answer proves, as a watch sees it.
+type watchChange struct {
+	zxid int64
+	kind EventKind
+	by   *Operation
 }
 
-func (c *watchCheck) onceEvent(s *watchedSession, operation *Operation, key string, zxid int64) {
-	c.events++
-	armed := s.armed[key]
-	delete(s.armed, key)
-	if armed == nil && operation.Invoke.F == "watch" && operation.Invoke.Key == key && !s.fired {
-		// It fired between the answer that set it and the handing over.
-		armed, s.fired = operation, true
-	} else if armed != nil && operation.Invoke.Key == key && operation.Invoke.F == "watch" && armed.Complete.Mzxid == operation.Complete.Mzxid {
-		s.fired = true // both are one watch, and the event came after the answer
+// watched is what an event speaks of.
+type watched struct {
+	key  string
+	kind EventKind
+}
+
+// watchChanges are all changes, by the key whose watches see them.
+type watchChanges struct {
+	known     map[string][]watchChange // by zxid
+	followed  []watchChange            // those below followedKey, by zxid
+	keys      map[int64]watched        // zxid of a change below followedKey -> its event
+	firstOpen map[watched]int          // Index of the first change of unknown outcome
+}
+
+var changeKinds = map[string]EventKind{"write": EventChanged, "make": EventCreated, "drop": EventDeleted}
+
+// seenBy lists which events a change of a key makes: of the key itself, and of the
+// parent whose children are watched.
+func seenBy(key string, kind EventKind) []watched {
+	parent, _, below := strings.Cut(key, "/")
+	if below && parent != followedKey {
+		return []watched{{parent, EventChildren}}
 	}
-	if armed == nil {
-		if !s.maybe[key] {
-			c.faults.add(key, fmt.Sprintf("an event of key %s came before the answer of operation %d, but the session had no watch on it, or it had fired before", key, operation.Invoke.Index), operation)
+	return []watched{{key, kind}}
+}
+
+func newWatchChanges(operations []Operation) *watchChanges {
+	c := &watchChanges{known: make(map[string][]watchChange), keys: make(map[int64]watched), firstOpen: make(map[watched]int)}
+	seen := make(map[string]map[int64]bool)
+	for i := range operations {
+		operation := &operations[i]
+		kind, changes := changeKinds[operation.Invoke.F]
+		if !changes {
+			kind = EventChanged
 		}
-		delete(s.maybe, key)
-		return
-	}
-	if zxid > 0 && zxid <= armed.Complete.Mzxid {
-		c.faults.add(key, fmt.Sprintf("the event of key %s that came before the answer of operation %d is of zxid %s, but its watch was set by operation %d when the key was at zxid %s already", key, operation.Invoke.Index, hex(zxid), armed.Invoke.Index, hex(armed.Complete.Mzxid)), armed, operation)
-		return
-	}
-	for _, change := range c.known[key] {
-		if change.mzxid > armed.Complete.Mzxid {
-			return
+		for _, sees := range seenBy(operation.Invoke.Key, kind) {
+			if _, ok := c.firstOpen[sees]; !ok && changes && operation.Complete.Type == Info {
+				c.firstOpen[sees] = operation.Invoke.Index
+			}
+			// A read proves a change whose own answer was lost; of which kind, only its
+			// znode can tell.
+			zxid, key := operation.Complete.Mzxid, sees.key
+			if operation.Complete.Type != OK || zxid == 0 || operation.Invoke.F == "follow" || seen[key][zxid] {
+				continue
+			}
+			if seen[key] == nil {
+				seen[key] = make(map[int64]bool)
+			}
+			change := watchChange{zxid, sees.kind, operation}
+			switch {
+			case !changes && strings.HasPrefix(key, "x"):
+				change.kind = EventCreated
+			case !changes && strings.HasPrefix(key, "c"):
+				change.kind = EventChildren
+			}
+			seen[key][zxid] = true
+			c.known[key] = append(c.known[key], change)
 		}
 	}
-	if open, ok := c.firstOpen[key]; ok && open < operation.Complete.Index {
-		return
-	}
-	c.faults.add(key, fmt.Sprintf("an event of key %s came before the answer of operation %d, but nobody can have changed it since operation %d set the watch at zxid %s", key, operation.Invoke.Index, armed.Invoke.Index, hex(armed.Complete.Mzxid)), armed, operation)
-}
-
-func (c *watchCheck) followedEvent(s *watchedSession, operation *Operation, key string, zxid int64) {
-	c.followed++
-	if s.follow == nil && operation.Invoke.F != "follow" && !s.maybe[followedPrefix] {
-		c.faults.add(key, fmt.Sprintf("an event of key %s came before the answer of operation %d, but its session follows nothing", key, operation.Invoke.Index), operation)
-		return
-	}
-	if zxid <= 0 {
-		c.withoutZxid++
-		return
-	}
-	if zxid <= s.last {
-		c.faults.add(key, fmt.Sprintf("the event of key %s at zxid %s, before the answer of operation %d, came after one at zxid %s", key, hex(zxid), operation.Invoke.Index, hex(s.last)), operation)
-	}
-	s.last = max(s.last, zxid)
-	s.told[zxid] = true
-	if changed, ok := c.byZxid[zxid]; ok && changed != key {
-		c.faults.add(key, fmt.Sprintf("the event at zxid %s is said to be of key %s, but that change was of key %s (operation %d)", hex(zxid), key, changed, operation.Invoke.Index), operation)
-	} else if open, some := c.firstOpen[key]; !ok && (!some || open > operation.Complete.Index) {
-		c.faults.add(key, fmt.Sprintf("the event of key %s at zxid %s, before the answer of operation %d, is of no write", key, hex(zxid), operation.Invoke.Index), operation)
-	}
-}
-
-// gap starts the persistent watch anew where the client says that it may have
-// missed something.
-func (c *watchCheck) gap(s *watchedSession, operation *Operation, gap bool) {
-	if gap {
-		c.gaps++
-		s.from = max(s.from, operation.Complete.Zxid)
-	}
-}
-
-// owed finds changes that an answer proves the member to have had, and that the
-// persistent watch did not tell before it.
-func (c *watchCheck) owed(s *watchedSession, operation *Operation) {
-	if s.follow == nil || c.withoutZxid > 0 || operation.Complete.Zxid <= s.from {
-		return
-	}
-	for _, key := range c.followedKeys {
-		changes := c.known[key]
-		for i := len(changes) - 1; i >= 0 && changes[i].mzxid > s.from; i-- {
-			change := changes[i]
-			if change.mzxid <= operation.Complete.Zxid && !s.told[change.mzxid] {
-				s.told[change.mzxid] = true // once is enough
-				c.faults.add(key, fmt.Sprintf("operation %d was answered at zxid %s, but the persistent watch of operation %d had not told of the change of key %s at zxid %s", operation.Invoke.Index, hex(operation.Complete.Zxid), s.follow.Invoke.Index, key, hex(change.mzxid)), s.follow, change.operation, operation)
+	for key, changes := range c.known {
+		sort.SliceStable(changes, func(i, j int) bool { return changes[i].zxid < changes[j].zxid })
+		if below(followedKey, key) {
+			c.followed = append(c.followed, changes...)
+			for _, change := range changes {
+				c.keys[change.zxid] = watched{key, change.kind}
 			}
 		}
 	}
-	s.from = operation.Complete.Zxid
+	sort.SliceStable(c.followed, func(i, j int) bool { return c.followed[i].zxid < c.followed[j].zxid })
+	return c
+}
+
+func below(root, key string) bool { return strings.HasPrefix(key, root+"/") }
+
+// possible says whether a change of unknown outcome, begun before index, may be what an
+// event tells of.
+func (c *watchChanges) possible(event watched, index int) bool {
+	open, ok := c.firstOpen[event]
+	return ok && open < index
+}
+
+type watchCheck struct {
+	faults   *faultList
+	changes  *watchChanges
+	sessions map[string]*watchingSession
+
+	events, followed, gaps, withoutZxid int
+}
+
+// watchingSession is what one session watches.
+type watchingSession struct {
+	armed   map[string]*Operation // key -> the answer that set the watch
+	maybe   map[string]int        // how many more watches may have been set
+	fired   bool                  // the watch of the present answer has fired with it
+	follows map[string]*following // by followedKey and keptKey
+}
+
+func (c *watchCheck) session(operation *Operation) *watchingSession {
+	name := sessionName(&operation.Invoke)
+	s := c.sessions[name]
+	if s == nil {
+		s = &watchingSession{
+			armed: make(map[string]*Operation), maybe: make(map[string]int),
+			follows: map[string]*following{followedKey: newFollowing(), keptKey: newFollowing()},
+		}
+		c.sessions[name] = s
+	}
+	return s
+}
+
+func setsOnce(operation *Operation) bool {
+	f := operation.Invoke.F
+	return f == "watch" || f == "await" || f == "listen"
+}
+
+func (c *watchCheck) answer(operation *Operation) {
+	s, key := c.session(operation), operation.Invoke.Key
+	if operation.Complete.Type != OK {
+		if setsOnce(operation) || operation.Invoke.F == "follow" {
+			s.maybe[key]++
+		}
+		return
+	}
+	s.fired = false
+	gap := false
+	for _, event := range watchEvents(operation) {
+		switch {
+		case event.kind == EventLost:
+			gap = true
+			for _, f := range s.follows {
+				f.last = 0
+			}
+		case event.key == keptKey:
+			c.followedEvent(s, operation, keptKey, event)
+		case below(followedKey, event.key):
+			c.followedEvent(s, operation, followedKey, event)
+		default:
+			c.onceEvent(s, operation, event)
+		}
+	}
+	if gap {
+		c.gaps++
+	}
+	c.owed(s, operation, gap)
+	c.shown(s, operation)
+	switch {
+	case operation.Invoke.F == "follow":
+		s.follows[key].start(operation)
+	case setsOnce(operation) && s.armed[key] == nil && !s.fired:
+		s.armed[key] = operation
+	}
+}
+
+// shown finds a watch that had to fire before an answer that shows something newer.
+func (c *watchCheck) shown(s *watchingSession, operation *Operation) {
+	kind := changeKinds[operation.Invoke.F]
+	for _, sees := range seenBy(operation.Invoke.Key, kind) {
+		armed := s.armed[sees.key]
+		if armed == nil {
+			continue
+		}
+		was, is := armed.Complete.Mzxid, operation.Complete.Mzxid
+		if is > was || was != 0 && is == 0 {
+			c.faults.add(sees.key, fmt.Sprintf("%s %d shows key %s at zxid %s, but the watch that operation %d set at zxid %s had not fired", operation.Invoke.F, operation.Invoke.Index, sees.key, hex(is), armed.Invoke.Index, hex(was)), armed, operation)
+			delete(s.armed, sees.key)
+		}
+	}
+}
+
+func (c *watchCheck) onceEvent(s *watchingSession, operation *Operation, event watchEventOf) {
+	c.events++
+	key, at := event.key, operation.Invoke.Index
+	armed := s.armed[key]
+	delete(s.armed, key)
+	if setsOnce(operation) && operation.Invoke.Key == key {
+		switch {
+		case armed == nil && !s.fired:
+			// It fired between the answer that set it and the handing over.
+			armed, s.fired = operation, true
+		case armed != nil && armed.Complete.Mzxid == operation.Complete.Mzxid:
+			s.fired = true // both are one watch, and the event came after the answer
+			if event.zxid <= 0 {
+				// Or it came before, and the session then reconnected to a member that
+				// did not know of the change yet: without zxids clients can't tell.
+				s.maybe[key]++
+			}
+		}
+	}
+	if armed == nil {
+		if s.maybe[key] == 0 {
+			c.faults.add(key, fmt.Sprintf("an event of key %s came before the answer of operation %d, but the session had no watch on it, or it had fired before", key, at), operation)
+		}
+		s.maybe[key] = max(0, s.maybe[key]-1)
+		return
+	}
+	was := armed.Complete.Mzxid
+	if event.zxid > 0 && event.zxid <= was {
+		c.faults.add(key, fmt.Sprintf("the event of key %s that came before the answer of operation %d is of zxid %s, but its watch was set by operation %d when the key was at zxid %s already", key, at, hex(event.zxid), armed.Invoke.Index, hex(was)), armed, operation)
+		return
+	}
+	kinds := expectedKinds(armed)
+	right := false
+	for _, kind := range kinds {
+		right = right || event.kind == kind
+	}
+	if !right {
+		c.faults.add(key, fmt.Sprintf("the event of key %s that came before the answer of operation %d says %s, but the watch that operation %d set, at zxid %s, can only see %s", key, at, event.kind, armed.Invoke.Index, hex(was), kinds[0]), armed, operation)
+		return
+	}
+	for _, change := range c.changes.known[key] {
+		if change.zxid > was {
+			return
+		}
+	}
+	for _, kind := range append(kinds, EventCreated) {
+		if c.changes.possible(watched{key, kind}, operation.Complete.Index) {
+			return
+		}
+	}
+	c.faults.add(key, fmt.Sprintf("an event of key %s came before the answer of operation %d, but nobody can have changed it since operation %d set the watch at zxid %s", key, at, armed.Invoke.Index, hex(was)), armed, operation)
+}
+
+// expectedKinds lists what a watch that fires once may see first, the plainest in front.
+func expectedKinds(armed *Operation) []EventKind {
+	switch {
+	case armed.Invoke.F == "listen":
+		return []EventKind{EventChildren}
+	case armed.Invoke.F == "watch":
+		return []EventKind{EventChanged}
+	case armed.Complete.Mzxid == 0:
+		return []EventKind{EventCreated}
+	default:
+		return []EventKind{EventDeleted, EventChanged}
+	}
 }

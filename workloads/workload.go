@@ -80,16 +80,23 @@ type Bounds struct {
 var DefaultBounds = Bounds{KeyTimeMs: 10_000, MemoryBytes: 512 << 20, MaxFailures: 5}
 
 var table = map[string]Workload{
-	"append":    appendWorkload,
-	"bank":      bankWorkload,
-	"counter":   counterWorkload,
-	"ephemeral": ephemeralWorkload,
-	"queue":     queueWorkload,
-	"register":  registerWorkload,
-	"session":   sessionWorkload,
-	"set":       setWorkload,
-	"unique":    uniqueWorkload,
-	"watch":     watchWorkload,
+	"acl":           aclWorkload,
+	"append":        appendWorkload,
+	"bank":          bankWorkload,
+	"barrier":       barrierWorkload,
+	"counter":       counterWorkload,
+	"durability":    durabilityWorkload,
+	"election":      electionWorkload,
+	"ephemeral":     ephemeralWorkload,
+	"lock":          lockWorkload,
+	"membership":    membershipWorkload,
+	"multiregister": multiRegisterWorkload,
+	"queue":         queueWorkload,
+	"register":      registerWorkload,
+	"session":       sessionWorkload,
+	"set":           setWorkload,
+	"unique":        uniqueWorkload,
+	"watch":         watchWorkload,
 }
 
 // Lookup finds a workload by its name. Several names with commas, or "all", give
