@@ -206,6 +206,8 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int, lastCount
 		},
 		ConfigText: m.configText(), ChangeMembership: m.changeMembership,
 		ReadOnlyMode:       m.cfg.Distributed && m.cfg.ReadOnlyModeEnabled,
+		LocalSessions:      m.cfg.Distributed && m.cfg.Clients.LocalSessionsEnabled,
+		UpgradeSessions:    m.cfg.Clients.LocalSessionsUpgrading,
 		LeaderServesNobody: m.cfg.Distributed && !m.cfg.Ensemble.LeaderServes,
 		Security:           security(m.cfg),
 		Rand:               rand.New(rand.NewChaCha8(seed)),

@@ -15,8 +15,11 @@ func (p *Prep) create(h *jute.TxnHeader, who tree.Caller, op jute.OpCode, r jute
 	if code := p.checkMode(op, &r); code != jute.CodeOK {
 		return nil, code
 	}
-	if !p.sessionLive(h.ClientID) {
+	switch {
+	case !p.sessionLive(h.ClientID):
 		return nil, jute.CodeSessionExpired
+	case r.Flags.Ephemeral() && p.local != jute.CodeOK:
+		return nil, p.local
 	}
 	if strings.IndexByte(r.Path, '/') < 0 || strings.IndexByte(r.Path, 0) >= 0 {
 		return nil, jute.CodeBadArguments

@@ -42,6 +42,9 @@ type Request struct {
 	// Refuse, if not CodeOK, makes the request fail with this code: the caller knows a
 	// reason of its own, such as CodeSessionMoved.
 	Refuse jute.ErrorCode
+	// Local, if not CodeOK, says that the session is known to one member alone, so that no
+	// transaction opened it: it may do all but create ephemerals, which fails with this code.
+	Local jute.ErrorCode
 }
 
 // Prep prepares transactions. New makes one.
@@ -62,6 +65,8 @@ type Prep struct {
 	// undo has, for each change since the request began, what was in latest before.
 	undo       []undo
 	undoDigest int64
+
+	local jute.ErrorCode // Request.Local of the request that is prepared
 
 	breaches []tree.QuotaBreach // by the request that was prepared last
 
@@ -146,6 +151,7 @@ func (p *Prep) Prepare(req Request, zxid, nowMs int64) jute.LoggedTxn {
 		ClientID: req.SessionID, Cxid: req.Cxid, Zxid: zxid, TimeMs: nowMs, Type: req.Op,
 	}}
 	p.begin()
+	p.local = req.Local
 	p.breaches = p.breaches[:0]
 	body, code := p.body(&req, &txn.Header)
 	if code != jute.CodeOK {
@@ -386,8 +392,11 @@ func (p *Prep) recordSession(h *jute.TxnHeader, open bool) {
 	p.sessionQueue = append(p.sessionQueue, s)
 }
 
-// sessionLive reports whether the session will be open.
+// sessionLive reports whether the session will be open, or is its member's own.
 func (p *Prep) sessionLive(id int64) bool {
+	if p.local != jute.CodeOK {
+		return true
+	}
 	if s, outstanding := p.sessions[id]; outstanding {
 		return s.open
 	}

@@ -72,7 +72,7 @@ func (r *Replica) startSession(c *Conn, req *jute.ReadOnlyConnectRequest) {
 		return
 	}
 	r.replaceClient(req.SessionID)
-	if r.readOnly {
+	if r.readOnly || r.isLocal(c.session) {
 		r.attach(c, r.touchLocal(c))
 		return
 	}
@@ -102,13 +102,19 @@ func (r *Replica) createSession(c *Conn) {
 		c.session = r.nextSessionID
 		r.nextSessionID++
 		_, used = r.Tree().SessionTimeout(c.session)
+		used = used || r.isLocal(c.session)
 	}
-	if r.readOnly {
+	if r.localSessions != nil {
 		r.localSessions.add(c.session, c.timeoutMs, owner(r.cfg.Zab.SID), r.now.MonoMs)
 		r.attach(c, true)
 		return
 	}
 	r.creating[c.session] = c
+	r.openSession(c)
+}
+
+// openSession asks for the transaction that makes a connection's session the ensemble's.
+func (r *Replica) openSession(c *Conn) {
 	r.submit(request{
 		session: c.session, op: jute.OpCreateSession,
 		body: jute.Marshal(&jute.CreateSessionTxn{TimeoutMs: c.timeoutMs}), who: *c.caller.Load(),
@@ -180,7 +186,7 @@ func (r *Replica) clientRequest(in *ClientRequest) {
 		return
 	}
 	c.touched.Store(true)
-	if !provesIdentity(h.Type) && r.refuse(c, h.Xid) {
+	if r.isClosing(c.session) || !provesIdentity(h.Type) && r.refuse(c, h.Xid) {
 		return
 	}
 	if in.Throttled && !provesIdentity(h.Type) {
@@ -202,6 +208,9 @@ func (r *Replica) clientRequest(in *ClientRequest) {
 		q := queued{header: h}
 		if r.cfg.Audit {
 			q.body = body
+		}
+		if r.isLocal(c.session) && makesEphemeral(h.Type, body) {
+			q.onLocal = !r.upgradeSession(c)
 		}
 		c.queue.Push(q)
 		r.submit(request{session: c.session, cxid: h.Xid, op: h.Type, body: body, who: *c.caller.Load()})
@@ -269,6 +278,9 @@ func (r *Replica) answer(txn *jute.LoggedTxn, result *tree.Result) {
 		q.done, q.code, q.answer = true, replyCode(txn, result), writeReply(q.header.Type, result)
 		if t, ok := txn.Body.(*jute.SetDataTxn); ok && h.Type == jute.OpReconfig {
 			q.answer = &jute.GetDataResponse{Data: t.Data, Stat: result.Stat}
+		}
+		if q.onLocal && q.code != jute.CodeOK {
+			q.code = jute.CodeEphemeralOnLocalSession // the leader does not know the session, and says that it has expired
 		}
 	}
 	r.advance(c)

@@ -60,6 +60,9 @@ type queued struct {
 	done   bool
 	code   jute.ErrorCode
 	answer jute.Record
+	// onLocal says that it is to make an ephemeral and will fail, as the session is known to
+	// this member alone.
+	onLocal bool
 }
 
 // outcomeOf returns the request that a transaction of the session answers, if it is one of

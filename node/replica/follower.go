@@ -78,11 +78,12 @@ func (r *Replica) fromLeader(p jute.QuorumPacket) {
 	}
 }
 
-// liveSessions lists the sessions from whose clients something came since the last ping.
+// liveSessions lists the ensemble's sessions from whose clients something came since the
+// last ping.
 func (r *Replica) liveSessions() []byte {
 	var live []int64
 	for id, c := range r.attached {
-		if c.touched.Swap(false) {
+		if !r.isLocal(id) && c.touched.Swap(false) {
 			live = append(live, id)
 		}
 	}

@@ -82,6 +82,7 @@ type request struct {
 	body    []byte
 	who     tree.Caller
 	owner   owner
+	local   jute.ErrorCode // prep.Request's Local
 }
 
 // propose turns a write into a transaction and starts its broadcast. Every request
@@ -91,8 +92,9 @@ func (r *Replica) propose(q request) {
 	if !ok {
 		return // the epoch's zxids are used up: an election is under way and clients are cut off
 	}
+	refuse := r.admit(&q)
 	txn := r.lead.prep.Prepare(prep.Request{
-		SessionID: q.session, Cxid: q.cxid, Op: q.op, Body: q.body, Who: q.who, Refuse: r.admit(q),
+		SessionID: q.session, Cxid: q.cxid, Op: q.op, Body: q.body, Who: q.who, Refuse: refuse, Local: q.local,
 	}, zxid, r.now.WallMs)
 	for _, breach := range r.lead.prep.Breaches() {
 		r.emit(OverQuota{breach})
@@ -125,8 +127,9 @@ const (
 	maxSpareBytes = 4 << 10
 )
 
-// admit checks that the session may still act, and through this member.
-func (r *Replica) admit(q request) jute.ErrorCode {
+// admit checks that the session may still act, and through this member, and notes whether
+// it is known to one member alone.
+func (r *Replica) admit(q *request) jute.ErrorCode {
 	if q.op == jute.OpCreateSession {
 		var body jute.CreateSessionTxn
 		if jute.Unmarshal(q.body, &body) != nil {
@@ -144,14 +147,17 @@ func (r *Replica) admit(q request) jute.ErrorCode {
 	}
 	s := r.lead.sessions.sessions[q.session]
 	switch {
-	case s == nil || s.closing:
+	case s == nil && !r.admitLocal(q) || s != nil && s.closing:
 		return jute.CodeSessionExpired
-	case s.owner == noOwner:
+	case s != nil && s.owner == noOwner:
 		s.owner = q.owner
-	case s.owner != q.owner:
+	case s != nil && s.owner != q.owner:
 		return jute.CodeSessionMoved
 	case r.lead.proposedBytes > r.maxProposedBytes && q.op != jute.OpCloseSession:
 		return jute.CodeThrottledOp
+	}
+	if s == nil {
+		return jute.CodeOK
 	}
 	r.lead.sessions.touch(q.session, s.timeoutMs, r.now.MonoMs)
 	return jute.CodeOK
@@ -160,7 +166,7 @@ func (r *Replica) admit(q request) jute.ErrorCode {
 // expireSessions closes the sessions from which nothing came in time.
 func (r *Replica) expireSessions() {
 	for id, c := range r.attached {
-		if c.touched.Swap(false) {
+		if !r.isLocal(id) && c.touched.Swap(false) {
 			r.lead.sessions.touch(id, c.timeoutMs, r.now.MonoMs)
 		}
 	}

@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"slices"
+
 	"zoolab/node/zab"
 	"zoolab/zk/jute"
 )
@@ -33,6 +35,12 @@ func (r *Replica) isLocal(session int64) bool {
 	return r.localSessions != nil && r.localSessions.sessions[session] != nil
 }
 
+// isClosing reports whether a client asked to close its local session: nothing behind that
+// is carried out or answered.
+func (r *Replica) isClosing(session int64) bool {
+	return r.isLocal(session) && r.localSessions.sessions[session].closing
+}
+
 // touchLocal keeps a connection's session alive; false means that it is no local one.
 func (r *Replica) touchLocal(c *Conn) bool {
 	return r.localSessions != nil && r.localSessions.touch(c.session, c.timeoutMs, r.now.MonoMs)
@@ -48,6 +56,49 @@ func (r *Replica) answerAlone(c *Conn, h jute.RequestHeader) {
 	}
 	c.queue.Push(q)
 	r.advance(c)
+}
+
+// upgradeSession makes a local session one of the ensemble's, where that is allowed.
+func (r *Replica) upgradeSession(c *Conn) bool {
+	if !r.cfg.UpgradeSessions {
+		return false
+	}
+	r.localSessions.remove(c.session)
+	r.openSession(c)
+	return true
+}
+
+// makesEphemeral reports whether a write is to make an ephemeral. One that can't be read
+// makes none.
+func makesEphemeral(op jute.OpCode, body []byte) bool {
+	switch op {
+	case jute.OpCreate, jute.OpCreate2:
+		var q jute.CreateRequest
+		return decode(body, &q) == nil && q.Flags.Ephemeral()
+	case jute.OpMulti:
+		var q jute.MultiRequest
+		return decode(body, &q) == nil && slices.ContainsFunc(q.Ops, func(part jute.MultiOp) bool {
+			create, ok := part.Record.(*jute.CreateRequest)
+			return ok && create.Flags.Ephemeral()
+		})
+	}
+	return false
+}
+
+// admitLocal lets a leader take a write of a session that the ensemble does not know, if it
+// may be a member's own: whether it still lives there only that member knows. It may not
+// make ephemerals.
+func (r *Replica) admitLocal(q *request) bool {
+	sid := r.cfg.Zab.SID
+	switch {
+	case !r.cfg.LocalSessions || q.op == jute.OpCloseSession:
+		return false
+	case q.owner == owner(sid):
+		q.local = jute.CodeEphemeralOnLocalSession
+		return r.isLocal(q.session)
+	}
+	q.local = jute.CodeSessionExpired
+	return byte(q.session>>56) != byte(sid)
 }
 
 // endLocal forgets a local session and cuts its client off.

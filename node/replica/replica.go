@@ -36,6 +36,10 @@ type Config struct {
 	// ReadOnlyMode lets a member that can't find a leader serve reads, to clients that ask
 	// for no more (readonlymode.enabled).
 	ReadOnlyMode bool
+	// LocalSessions makes the sessions of new clients known to this member alone
+	// (localSessionsEnabled), and UpgradeSessions makes one the ensemble's when it is about
+	// to own an ephemeral (localSessionsUpgradingEnabled).
+	LocalSessions, UpgradeSessions bool
 	// LeaderServesNobody turns clients away while this member leads (leaderServes=no).
 	LeaderServesNobody bool
 
@@ -294,6 +298,10 @@ func (r *Replica) roleChanged(e zab.RoleChanged) {
 		r.dropClients("this member lost its leader or its quorum")
 	}
 	r.role, r.leaderConn, r.sinceMs = e.Role, e.Conn, r.now.MonoMs
+	r.localSessions = nil
+	if r.cfg.LocalSessions && e.Role.Established() {
+		r.localSessions = newTracker(r.cfg.Zab.TickMs, r.now.MonoMs)
+	}
 	if e.Role.Established() {
 		r.showMembership()
 	}

@@ -15,8 +15,9 @@ import (
 // TestTranscripts tells the stories of testdata. Each directive lets everything happen
 // that needs no time and prints what clients saw:
 //
-//	ensemble n=3          members 1 to n; the highest becomes the leader; readonly lets them
-//	                      serve reads without one
+//	ensemble n=3          members 1 to n; the highest becomes the leader. readonly lets them
+//	                      serve reads without one, local makes sessions local, upgrade the
+//	                      ensemble's when they make an ephemeral
 //	do                    lines "CLIENT OPERATION ARGS", all sent before anything travels,
 //	                      but for "CLIENT connect ARGS"
 //	pass ms=N             time goes by
@@ -31,7 +32,11 @@ func TestTranscripts(t *testing.T) {
 			if d.Cmd == "ensemble" {
 				n := 3
 				d.MaybeScanArgs(t, "n", &n)
-				w = newWorld(t, n, func(c *Config) { c.ReadOnlyMode = d.HasArg("readonly") })
+				w = newWorld(t, n, func(c *Config) {
+					c.ReadOnlyMode = d.HasArg("readonly")
+					c.UpgradeSessions = d.HasArg("upgrade")
+					c.LocalSessions = d.HasArg("local") || c.UpgradeSessions
+				})
 				return w.roles()
 			}
 			w.t = t

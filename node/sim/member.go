@@ -116,6 +116,8 @@ func (m *member) config() replica.Config {
 		Containers: replica.ContainerConfig{CheckIntervalMs: sweepIntervalMs, MaxPerMinute: sweepPerMinute},
 		Rand:       rand.New(rand.NewPCG(m.w.opts.Seed, uint64(m.sid)<<32|uint64(m.incarnation))),
 	}
+	cfg.LocalSessions = m.w.opts.Shape == Local
+	cfg.UpgradeSessions = cfg.LocalSessions
 	if m.w.reconfigures() {
 		m.membershipConfig(&cfg)
 	}

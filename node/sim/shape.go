@@ -30,10 +30,16 @@ const (
 	// its id: nobody's timeout says how long it is on another's clock. It is not among Shapes
 	// for the same reason.
 	Drift Shape = "drift"
+	// Local is Observers with sessions that their member alone knows until they make an
+	// ephemeral. It is not among Shapes for the same reason.
+	Local Shape = "local"
 )
 
 // Shapes are those that seeds take in turn.
 var Shapes = []Shape{Observers, Weights, Rollover, Plain, Groups}
+
+// OtherShapes are those that are run only when asked for.
+var OtherShapes = []Shape{Reconfig, Drift, Local}
 
 // drifts makes of a duration in ms what a member's clock shows of it: from five quarters on
 // the first of five to three quarters on the last, which most often leads.
@@ -57,7 +63,7 @@ func (o *Options) ensemble() (verifier quorum.Verifier, observers map[int64]stri
 	weights := make(map[int64]int64)
 	groups := []quorum.Group{{ID: 1}}
 	for sid := int64(1); sid <= int64(o.Members); sid++ {
-		if o.Shape == Observers && sid > int64(o.Members-(o.Members+1)/3) {
+		if (o.Shape == Observers || o.Shape == Local) && sid > int64(o.Members-(o.Members+1)/3) {
 			if observers == nil {
 				observers = make(map[int64]string)
 			}
@@ -83,7 +89,7 @@ func (o *Options) ensemble() (verifier quorum.Verifier, observers map[int64]stri
 	switch o.Shape {
 	case Weights, Groups:
 		verifier, err = quorum.NewHierarchical(voters, groups, weights, 0)
-	case Plain, Observers, Rollover, Reconfig, Drift:
+	case Plain, Observers, Rollover, Reconfig, Drift, Local:
 		verifier, err = quorum.NewMajority(voters, 0)
 	default:
 		err = fmt.Errorf("no ensemble has the shape %q", o.Shape)

@@ -25,15 +25,15 @@ func run() int {
 	one := flag.Uint64("seed", 0, "run only this seed and tell its story")
 	members := flag.Int("members", 5, "members of the ensemble")
 	faults := flag.Duration("faults", 12*time.Second, "length of the fault phase, in virtual time")
-	shape := flag.String("shape", "", "plain, observers, weights, groups, rollover, reconfig or drift; all but the last two in turn if empty")
+	shape := flag.String("shape", "", "plain, observers, weights, groups, rollover, reconfig, drift or local; all but the last three in turn if empty")
 	stop := flag.Bool("until-failure", false, "stop at the first seed that fails")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "simrun takes no argument %q; see -help\n", flag.Arg(0))
 		return 254
 	}
-	if s := sim.Shape(*shape); s != "" && s != sim.Reconfig && s != sim.Drift && !slices.Contains(sim.Shapes, s) {
-		fmt.Fprintf(os.Stderr, "no ensemble has the shape %q; there are %q\n", *shape, sim.Shapes)
+	if s := sim.Shape(*shape); s != "" && !slices.Contains(slices.Concat(sim.Shapes, sim.OtherShapes), s) {
+		fmt.Fprintf(os.Stderr, "no ensemble has the shape %q; there are %q\n", *shape, slices.Concat(sim.Shapes, sim.OtherShapes))
 		return 254
 	}
 	options := sim.Options{Members: *members, Faults: *faults, Shape: sim.Shape(*shape)}
