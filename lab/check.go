@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,29 +30,35 @@ func check(run *store.Run) (store.Results, error) {
 	if err != nil {
 		return store.Results{}, err
 	}
-	workload, err := workloads.Lookup(meta.Workload)
-	if err != nil {
-		return store.Results{}, fmt.Errorf("%s: %w", run.Path(store.RunFile), err)
-	}
-	bounds := workloads.DefaultBounds
 	var results store.Results
-	for _, checker := range workload.Checkers(bounds) {
-		results.Checkers = append(results.Checkers, checker.Check(ops))
-	}
-	results.Checkers = append(results.Checkers, checkComplete(&meta, len(ops)), checkNonVacuous(&meta, workload.Kinds, ops))
-	memberResults, err := checkMembers(run, &meta, bounds)
-	if err != nil {
+	if meta.Imported != "" {
+		for _, checker := range foreignCheckers(meta.Workload, workloads.DefaultBounds) {
+			results.Checkers = append(results.Checkers, checker.Check(ops))
+		}
+	} else if results.Checkers, err = checkOwn(run, &meta, ops); err != nil {
 		return results, err
 	}
-	results.Checkers = append(results.Checkers, memberResults...)
 	results.Verdict = workloads.MergeResults(results.Checkers)
 	results.Cause = cause(results)
 	if err := run.WriteResults(results); err != nil {
 		return results, err
 	}
-	return results, run.Write(store.ReportFile, func(w io.Writer) error {
-		return report.Write(w, reportInput(run, &meta, ops, results))
-	})
+	return results, writeArtifacts(outcome{run: run, meta: meta, results: results}, ops)
+}
+
+// checkOwn asks every checker about a run of this lab's.
+func checkOwn(run *store.Run, meta *store.Meta, ops []workloads.Op) ([]workloads.Result, error) {
+	workload, err := workloads.Lookup(meta.Workload)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; check the run with the version of the lab that made it", run.Path(store.RunFile), err)
+	}
+	var results []workloads.Result
+	for _, checker := range workload.Checkers(workloads.DefaultBounds) {
+		results = append(results, checker.Check(ops))
+	}
+	results = append(results, checkComplete(meta, len(ops)), checkNonVacuous(meta, workload.Kinds, ops))
+	memberResults, err := checkMembers(run, meta, workloads.DefaultBounds)
+	return append(results, memberResults...), err
 }
 
 // started says that the run came to its first operation.

@@ -47,7 +47,12 @@ func goodRun() *savedRun {
 
 func (s *savedRun) write(t *testing.T) *store.Run {
 	t.Helper()
-	run, err := store.Open(t.TempDir()).Create(s.meta.Name, s.meta.Start)
+	return s.writeIn(t, t.TempDir())
+}
+
+func (s *savedRun) writeIn(t *testing.T, root string) *store.Run {
+	t.Helper()
+	run, err := store.Open(root).Create(s.meta.Name, s.meta.Start)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,14 +21,11 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"syscall"
-	"time"
 
 	"zoolab/lab/cluster"
-	"zoolab/lab/report"
 	"zoolab/lab/store"
 	"zoolab/workloads"
 )
@@ -72,10 +69,16 @@ func runMain(args []string, stdout, stderr *os.File) (code int) {
 		return checkCommand(args, stdout, stderr)
 	case "clean":
 		return cleanCommand(args, stdout, stderr)
+	case "compare":
+		return compareCommand(args, stdout, stderr)
+	case "import":
+		return importCommand(args, stdout, stderr)
+	case "serve":
+		return serveCommand(args, stdout, stderr)
 	case "":
 		return runCommand(args, stdout, stderr)
 	default:
-		return badArguments(stderr, fmt.Errorf("unknown command %q; there are faults, list, check, clean and help", command))
+		return badArguments(stderr, fmt.Errorf("unknown command %q; there are faults, list, serve, check, compare, import, clean and help", command))
 	}
 }
 
@@ -106,7 +109,10 @@ Examples
 Commands
   faults                 what can be broken: faults, their variants, packages of faults
   list [-store DIR]      the runs so far, newest first, with their verdicts
+  serve [-listen ADDR]   the same as a web page, with filters, trends and coverage
   check DIR              judge a run again, such as store/latest; rewrites results and report
+  compare DIR DIR        two runs side by side, here and as a web page
+  import [FLAGS] FILE    judge a history.edn of Jepsen's (go run ./lab import -h)
   clean [-force]         remove what a killed lab has left running
   help                   this text
 
@@ -132,16 +138,13 @@ func listCommand(args []string, stdout, stderr *os.File) int {
 		fmt.Fprintf(stdout, "no runs in %s yet; `go run ./lab` makes one\n", root)
 		return exitValid
 	}
-	for _, run := range runs {
-		verdict, cause := string(run.Results.Verdict), run.Results.Cause
-		switch {
-		case run.Checked:
-		case !started(&run.Meta):
-			verdict, cause = "unchecked", "did not start; the lab's log is "+filepath.Join(run.Dir, store.LabLog)
-		default:
-			verdict, cause = "unchecked", "go run ./lab check "+run.Dir
+	for i := range runs {
+		run := &runs[i]
+		verdict, state, cause := judgement(run)
+		if state == "" {
+			state = string(verdict)
 		}
-		fmt.Fprintf(stdout, "%-9s  %s  seed %-10d  %s\n           %s\n", verdict, run.Meta.Start.Format("2006-01-02 15:04:05"), run.Meta.Seed, run.Dir, cause)
+		fmt.Fprintf(stdout, "%-11s  %s  seed %-10d  %s\n             %s\n", state, run.Meta.Start.Format("2006-01-02 15:04:05"), run.Meta.Seed, run.Dir, cause)
 	}
 	if err != nil {
 		return crash(stderr, err)
@@ -210,7 +213,7 @@ func runCommand(args []string, stdout, stderr *os.File) int {
 		return rebuild(ctx, &o, args, stdout, stderr)
 	}
 	verdict := workloads.VerdictOK
-	var done []report.Run
+	var done []outcome
 	for i, o := range runs {
 		if ctx.Err() != nil {
 			fmt.Fprintf(stdout, "%d runs of the plan were left out\n", len(runs)-i)
@@ -220,28 +223,28 @@ func runCommand(args []string, stdout, stderr *os.File) int {
 		if len(runs) > 1 {
 			fmt.Fprintf(stdout, "\nRun %d of %d: %s\n", i+1, len(runs), o.name())
 		}
-		row, err := oneRun(ctx, o, stdout)
-		if err != nil {
-			return crash(stderr, err)
+		result := oneRun(ctx, o, stdout)
+		if result.run != nil {
+			done = append(done, result)
 		}
-		verdict = verdict.Merge(row.Verdict)
-		done = append(done, row)
+		if result.err != nil {
+			return crash(stderr, errors.Join(result.err, concludePlan(o.Store, done, stdout)))
+		}
+		verdict = verdict.Merge(result.results.Verdict)
 	}
-	if o.Plan != "" {
-		if err := writeIndex(o.Store, done, stdout); err != nil {
-			return crash(stderr, err)
-		}
+	if err := concludePlan(o.Store, done, stdout); err != nil {
+		return crash(stderr, err)
 	}
 	return exitCode(verdict)
 }
 
-// oneRun runs and judges. An error means that there is no verdict.
-func oneRun(ctx context.Context, o options, stdout *os.File) (report.Run, error) {
+// oneRun runs and judges. An outcome with an error has no verdict.
+func oneRun(ctx context.Context, o options, stdout *os.File) outcome {
 	p := newProgress(stdout)
 	defer p.stop() // a second time does nothing
 	r, err := newRunner(o, p)
 	if err != nil {
-		return report.Run{}, err
+		return outcome{err: err}
 	}
 	p.say("%s", r.meta.Command)
 	announced := context.AfterFunc(ctx, func() {
@@ -253,49 +256,23 @@ func oneRun(ctx context.Context, o options, stdout *os.File) (report.Run, error)
 		err = r.do(ctx)
 	}
 	announced()
+	done := outcome{run: r.run, meta: r.meta}
 	if errors.Is(err, errNotStarted) {
-		return report.Run{}, fmt.Errorf("%w\nthe lab's log is %s", err, r.run.Path(store.LabLog))
+		done.err = fmt.Errorf("%w\nthe lab's log is %s", err, r.run.Path(store.LabLog))
+		return done
 	}
 	if err != nil {
-		return report.Run{}, fmt.Errorf("%w\nwhat was recorded is kept in %s", err, r.run.Dir)
+		done.err = fmt.Errorf("%w\nwhat was recorded is kept in %s", err, r.run.Dir)
+		return done
 	}
 	p.begin("checking", 0, nil)
-	results, err := check(r.run)
-	if err != nil {
-		return report.Run{}, fmt.Errorf("check: %w\nthe history is kept; try again with: go run ./lab check %s", err, r.run.Dir)
+	if done.results, err = check(r.run); err != nil {
+		done.err = fmt.Errorf("check: %w\nthe history is kept; try again with: go run ./lab check %s", err, r.run.Dir)
+		return done
 	}
 	p.stop()
-	printResults(stdout, r.run, results)
-	return report.Run{
-		Name: r.meta.Name, Verdict: results.Verdict, Cause: results.Cause, Workload: r.meta.Workload,
-		Nemesis: kindsText(r.meta.Nemesis), Start: r.meta.Start, DurationNs: int64(time.Since(r.meta.Start)),
-		Ops: r.recorder.Len() / 2, Href: r.run.Path(store.ReportFile),
-	}, nil
-}
-
-// writeIndex writes the list of a plan's runs beside them.
-func writeIndex(root string, runs []report.Run, stdout io.Writer) (err error) {
-	path := filepath.Join(root, "index.html")
-	for i := range runs {
-		relative, err := filepath.Rel(root, runs[i].Href)
-		if err != nil {
-			return fmt.Errorf("list of runs: %w", err)
-		}
-		runs[i].Href = filepath.ToSlash(relative)
-	}
-	file, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("list of runs: %w", err)
-	}
-	if err := errors.Join(report.WriteIndex(file, runs), file.Close()); err != nil {
-		return fmt.Errorf("list of runs: %w", err)
-	}
-	fmt.Fprintln(stdout)
-	for _, run := range runs {
-		fmt.Fprintf(stdout, "%-8s %s\n", run.Verdict, run.Name)
-	}
-	fmt.Fprintf(stdout, "All reports: %s\n", path)
-	return nil
+	printResults(stdout, r.run, done.results)
+	return done
 }
 
 // printResults says in one paragraph what came out.

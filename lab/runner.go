@@ -287,7 +287,7 @@ func (r *runner) closeRecording() error {
 	r.problem(err)
 	r.meta.Operations = len(ops)
 	r.problem(r.run.WriteMeta(r.meta))
-	return history.WriteEDNFile(r.run.Path(store.HistoryEDN), ops)
+	return nil
 }
 
 // underFaults lets clients and nemesis act for the length of the schedule.

@@ -21,13 +21,11 @@ func simulatedRun(t *testing.T, o options) (run *store.Run, historyLines []byte,
 		t.Fatal(err)
 	}
 	defer out.Close()
-	row, err := oneRun(t.Context(), o, out)
-	if err != nil {
-		t.Fatal(err)
+	done := oneRun(t.Context(), o, out)
+	if done.err != nil {
+		t.Fatal(done.err)
 	}
-	if run, err = store.Find(filepath.Dir(row.Href)); err != nil {
-		t.Fatal(err)
-	}
+	run = done.run
 	if historyLines, err = os.ReadFile(run.Path(store.HistoryFile)); err != nil {
 		t.Fatal(err)
 	}

@@ -107,14 +107,23 @@ func appendString(dst []byte, s string) []byte {
 
 // MakeKeyword turns any text into a keyword that EDN can write.
 func MakeKeyword(s string) Keyword {
+	slashes := 0
 	clean := strings.Map(func(r rune) rune {
+		if r == '/' { // one may stand between a namespace and a name
+			if slashes++; slashes > 1 {
+				return '-'
+			}
+		}
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.?!*+<>=/", r) {
 			return r
 		}
 		return '-'
 	}, s)
-	if clean == "" || clean[0] >= '0' && clean[0] <= '9' {
+	if clean == "" || clean[0] == '/' || clean[0] >= '0' && clean[0] <= '9' {
 		clean = "x" + clean
+	}
+	if namespace, name, _ := strings.Cut(clean, "/"); namespace != clean && (name == "" || name[0] >= '0' && name[0] <= '9') {
+		clean = namespace + "/x" + name
 	}
 	return Keyword(clean)
 }
@@ -122,16 +131,16 @@ func MakeKeyword(s string) Keyword {
 // maxEDNDepth bounds how deep collections may nest.
 const maxEDNDepth = 100
 
-// ParseEDN reads one value and returns what follows it. Maps become []Entry,
-// whose keys must be keywords; vectors and lists become []any.
+// ParseEDN reads one value and returns what follows it. Maps whose keys are keywords
+// become []Entry, other maps []any of pairs; vectors, lists and sets become []any,
+// symbols and characters strings. The tag of a tagged element is left out.
 func ParseEDN(data []byte) (value any, rest []byte, err error) {
 	p := &ednParser{data: data}
 	value, err = p.value(0)
 	return value, p.data[p.at:], err
 }
 
-// ednParser reads the part of EDN that histories and results use: no sets, no
-// tagged elements, no characters.
+// ednParser reads EDN as histories and results have it.
 type ednParser struct {
 	data []byte
 	at   int
@@ -171,9 +180,23 @@ func (p *ednParser) value(depth int) (any, error) {
 		return p.items(')', depth)
 	case '"':
 		return p.text()
+	case '#':
+		return p.tagged(depth)
 	default:
 		return p.atom()
 	}
+}
+
+// tagged reads a set or the element behind a tag.
+func (p *ednParser) tagged(depth int) (any, error) {
+	p.at++
+	if p.at < len(p.data) && p.data[p.at] == '{' {
+		return p.items('}', depth)
+	}
+	if _, err := p.atom(); err != nil {
+		return nil, err
+	}
+	return p.value(depth + 1)
 }
 
 func (p *ednParser) items(end byte, depth int) ([]any, error) {
@@ -190,7 +213,7 @@ func (p *ednParser) items(end byte, depth int) ([]any, error) {
 	return items, nil
 }
 
-func (p *ednParser) entries(depth int) ([]Entry, error) {
+func (p *ednParser) entries(depth int) (any, error) {
 	items, err := p.items('}', depth)
 	if err != nil {
 		return nil, err
@@ -199,12 +222,15 @@ func (p *ednParser) entries(depth int) ([]Entry, error) {
 		return nil, p.errorf("a map with a key but no value")
 	}
 	entries := make([]Entry, 0, len(items)/2)
+	pairs := make([]any, 0, len(items)/2)
 	for i := 0; i < len(items); i += 2 {
-		key, ok := items[i].(Keyword)
-		if !ok {
-			return nil, p.errorf("a map key %v that is no keyword", items[i])
+		if key, ok := items[i].(Keyword); ok {
+			entries = append(entries, Entry{key, items[i+1]})
 		}
-		entries = append(entries, Entry{key, items[i+1]})
+		pairs = append(pairs, []any{items[i], items[i+1]})
+	}
+	if len(entries) < len(pairs) {
+		return pairs, nil
 	}
 	return entries, nil
 }
@@ -247,11 +273,17 @@ func (p *ednParser) atom() (any, error) {
 	case word[0] == ':' && len(word) > 1:
 		return Keyword(word[1:]), nil
 	}
-	if number, err := strconv.ParseInt(word, 10, 64); err == nil {
+	if number, err := strconv.ParseInt(strings.TrimSuffix(word, "N"), 10, 64); err == nil {
 		return number, nil
 	}
-	if number, err := strconv.ParseFloat(word, 64); err == nil {
+	if number, err := strconv.ParseFloat(strings.TrimSuffix(word, "M"), 64); err == nil {
 		return number, nil
 	}
-	return nil, p.errorf("unknown word %q", word)
+	if number, err := strconv.ParseInt(word, 0, 64); err == nil {
+		return number, nil // an address in a printed object
+	}
+	if first := word[0]; first >= '0' && first <= '9' || first == ':' {
+		return nil, p.errorf("%q is no number and no word", word)
+	}
+	return strings.TrimPrefix(word, "\\"), nil // a symbol, or a character
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"os"
 
 	"zoolab/workloads"
 )
@@ -22,33 +21,11 @@ func WriteEDN(w io.Writer, ops []workloads.Op) error {
 	return out.Flush()
 }
 
-// WriteEDNFile writes history.edn.
-func WriteEDNFile(path string, ops []workloads.Op) (err error) {
-	file, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("write the history for Jepsen's tools: %w", err)
-	}
-	defer func() {
-		if closeErr := file.Close(); err == nil {
-			err = closeErr
-		}
-	}()
-	return WriteEDN(file, ops)
-}
-
 func toEntries(op *workloads.Op) []Entry {
 	entries := make([]Entry, 0, 12)
 	entries = append(entries, Entry{"index", op.Index}, Entry{"time", op.TimeNs}, Entry{"type", Keyword(op.Type.String())})
-	if op.Process == workloads.NemesisProcess {
-		entries = append(entries, Entry{"process", Keyword("nemesis")})
-	} else {
-		entries = append(entries, Entry{"process", op.Process})
-	}
-	value := op.Value
-	if op.Key != "" {
-		value = []any{op.Key, op.Value}
-	}
-	entries = append(entries, Entry{"f", MakeKeyword(op.F)}, Entry{"value", value})
+	entries = append(entries, Entry{"process", processOf(op)})
+	entries = append(entries, Entry{"f", MakeKeyword(op.F)}, Entry{"value", valueOf(op)})
 	if op.Node != "" {
 		entries = append(entries, Entry{"node", op.Node})
 	}
@@ -70,8 +47,9 @@ func toEntries(op *workloads.Op) []Entry {
 	return entries
 }
 
-// ReadEDN reads a history in Jepsen's form, this lab's or another's. Keys of
-// maps that the lab does not know are left out.
+// ReadEDN reads a history in Jepsen's form, this lab's or another's: a map for each
+// operation, in a vector or not. Keys of maps that the lab does not know are left
+// out. An operation without an index has its place in the history as one.
 func ReadEDN(r io.Reader) ([]workloads.Op, error) {
 	data, err := io.ReadAll(r)
 	if err != nil {
@@ -84,25 +62,36 @@ func ReadEDN(r io.Reader) ([]workloads.Op, error) {
 		if err != nil {
 			return nil, err
 		}
-		entries, ok := value.([]Entry)
-		if !ok {
-			return nil, parser.errorf("want a map for each operation, have %T", value)
+		items := []any{value}
+		if all, ok := value.([]any); ok {
+			items = all
 		}
-		op, err := fromEntries(entries)
-		if err != nil {
-			return nil, parser.errorf("operation %d: %w", len(ops), err)
+		for _, item := range items {
+			entries, ok := item.([]Entry)
+			if !ok {
+				return nil, parser.errorf("want a map for each operation, have %T", item)
+			}
+			op, err := fromEntries(entries, len(ops))
+			if err != nil {
+				return nil, parser.errorf("operation %d: %w", len(ops), err)
+			}
+			ops = append(ops, op)
 		}
-		ops = append(ops, op)
 	}
 	return ops, nil
 }
 
-func fromEntries(entries []Entry) (workloads.Op, error) {
-	op := workloads.Op{Version: -1}
+func fromEntries(entries []Entry, index int) (workloads.Op, error) {
+	op := workloads.Op{Index: index, Version: -1}
+	missing := map[Keyword]bool{"type": true, "process": true, "f": true}
 	for _, entry := range entries {
 		if err := setField(&op, entry); err != nil {
 			return op, err
 		}
+		delete(missing, entry.Key)
+	}
+	if len(missing) > 0 {
+		return op, fmt.Errorf("want :type, :process and :f in each operation, have %v", entries)
 	}
 	// An independent key stands in front of the value.
 	if list, ok := op.Value.([]any); ok && len(list) == 2 && op.Process >= 0 {

@@ -60,25 +60,24 @@ func (p *picture) addEdges(edges []workloads.Edge) {
 	}
 }
 
-// newPictureEdge leads from the right of the middle of one bar to the left of the
-// middle of the other, out of the sides that face each other, so that the arrows
-// there and back between two bars don't cover one another.
+// newPictureEdge leads from one bar to the other, out of the sides that face each
+// other: downwards on the right of the bars' middles, upwards on the left, so that
+// the arrows there and back between two bars don't cross.
 func newPictureEdge(from, to *pictureBar, kind string) pictureEdge {
-	const apart, bend = 16.0, 22.0
-	x1, x2 := from.X+from.Width/2+apart, to.X+to.Width/2-apart
+	const apart, bend = 18.0, 24.0
+	x1, x2 := from.X+from.Width/2, to.X+to.Width/2
 	y1, y2 := from.Y+from.Height, to.Y
-	middleX, middleY := (x1+x2)/2+bend, 0.0
+	shift, lift := apart, 0.0
 	switch {
 	case from.Y > to.Y:
 		y1, y2 = from.Y, to.Y+to.Height
-		middleX -= 2 * bend
-		middleY = (y1 + y2) / 2
+		shift = -apart
 	case from.Y == to.Y: // one process: below the row's bars
 		y2 = to.Y + to.Height
-		middleX, middleY = (x1+x2)/2, y1+bend
-	default:
-		middleY = (y1 + y2) / 2
+		shift, lift = 0, bend
 	}
+	x1, x2 = x1+shift, x2+shift
+	middleX, middleY := (x1+x2)/2+shift, (y1+y2)/2+lift
 	return pictureEdge{
 		Path: fmt.Sprintf("M%.1f %.1f Q%.1f %.1f %.1f %.1f", x1, y1, middleX, middleY, x2, y2),
 		X:    (x1+x2)/4 + middleX/2, Y: (y1+y2)/4 + middleY/2 + 4,

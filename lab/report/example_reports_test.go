@@ -2,6 +2,7 @@ package report
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -37,7 +38,7 @@ func TestExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteIndex(file, synthRuns()); err != nil {
+	if err := WriteIndex(file, synthIndex()); err != nil {
 		t.Error(err)
 	}
 	if err := file.Close(); err != nil {
@@ -45,11 +46,25 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-func synthRuns() []Run {
+// synthIndex has runs of several kinds, and many of one kind for its trends.
+func synthIndex() Index {
 	start := time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC)
-	return []Run{
-		{Name: "register-none", Verdict: workloads.VerdictOK, Cause: "All 6 checkers were satisfied.", Workload: "register", Nemesis: "none", Start: start, DurationNs: 31e9, Ops: 10_412, Href: "pass.html"},
-		{Name: "register-partition", Verdict: workloads.VerdictFail, Cause: "Key r-stale is not linearizable: process 901 read 4 after process 902 had already read 5.", Workload: "register", Nemesis: "partition", Start: start.Add(time.Minute), DurationNs: 64e9, Ops: 11_004, Href: "fail.html"},
-		{Name: "register-kill", Verdict: workloads.VerdictUnknown, Cause: "The linearizability search of key r7 ran out of its 2 GB.", Workload: "register", Nemesis: "kill", Start: start.Add(2 * time.Minute), DurationNs: 64e9, Ops: 9_120, Href: "empty.html"},
+	in := Index{Workloads: []string{"bank", "register", "watch"}, Faults: []string{"kill", "pause", "partition"}}
+	add := func(run Run, parts ...string) {
+		run.ID, run.Start = fmt.Sprintf("%s/%d", run.Name, len(in.Runs)), start.Add(-time.Duration(len(in.Runs))*time.Hour)
+		for _, part := range parts {
+			run.Parts = append(run.Parts, PartRun{part, run.Verdict})
+		}
+		in.Runs = append(in.Runs, run)
 	}
+	add(Run{Name: "register-none", Verdict: workloads.VerdictOK, Cause: "All 6 checkers were satisfied.", Workload: "register", Nemesis: "none", DurationNs: 31e9, Ops: 10_412, Href: "pass.html"}, "register")
+	add(Run{Name: "register-partition", Verdict: workloads.VerdictFail, Cause: "Key r-stale is not linearizable: process 901 read 4 after process 902 had already read 5.", Workload: "register", Nemesis: "partition", DurationNs: 64e9, Ops: 11_004, Href: "fail.html", Effective: []string{"partition"}}, "register")
+	add(Run{Name: "bank-watch-kill", Verdict: workloads.VerdictUnknown, Cause: "still runs, or was ended", State: "unchecked", Workload: "bank,watch", Nemesis: "kill"}, "bank", "watch")
+	for i := range 8 {
+		add(Run{
+			Name: "bank-watch-kill", Verdict: workloads.VerdictOK, Cause: "All 8 checkers were satisfied.", Workload: "bank,watch", Nemesis: "kill", Seed: int64(i), DurationNs: 64e9, Ops: 9_120, Href: "empty.html",
+			Effective: []string{"kill"}, Figures: &Figures{OK: 9000, OKPerSecond: 300 - float64(i*i), P99Ns: int64(40+i%3*9) * msNs, LongestGapNs: int64(90+i*4) * msNs},
+		}, "bank", "watch")
+	}
+	return in
 }

@@ -77,15 +77,19 @@ func newFailureView(r *run, failure *workloads.Failure) failureView {
 		number := strconv.Itoa(view.StepsCut + i + 1)
 		line := stepView{
 			Number: number, Index: step.Op, State: clip(step.State, maxValueRunes),
-			Legal: step.Legal, Why: clip(step.Why, 4*maxLineRunes), What: "operation " + strconv.Itoa(step.Op),
+			// Of a cycle no transaction is impossible alone.
+			Legal: step.Legal || len(failure.Edges) > 0, Why: clip(step.Why, 4*maxLineRunes), What: "operation " + strconv.Itoa(step.Op),
 		}
 		inSteps[step.Op], numbers[step.Op] = true, number
 		if op, known := r.find(step.Op); known {
 			line.describe(op)
-			shown = append(shown, drawn{op: op, number: number, impossible: !step.Legal})
+			shown = append(shown, drawn{op: op, number: number, impossible: !line.Legal})
 		}
-		if !step.Legal && view.Why == "" {
+		if !line.Legal && view.Impossible == "" {
 			line.Number, view.Impossible, view.Why = "✗", line.sentence(), upperFirst(line.Why)
+		}
+		if step.Why == failure.Cause {
+			line.Why = "" // it stands above already
 		}
 		view.Steps = append(view.Steps, line)
 	}
@@ -102,6 +106,9 @@ func newFailureView(r *run, failure *workloads.Failure) failureView {
 		line.describe(op)
 		view.Ops = append(view.Ops, line)
 		shown = append(shown, drawn{op: op})
+	}
+	if view.Why == view.Cause {
+		view.Why = ""
 	}
 	view.Picture = newPicture(r, inTime(shown), failure.Edges)
 	view.Edges = edgeViews(failure.Edges, numbers)

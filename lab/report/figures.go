@@ -10,12 +10,13 @@ type figures struct {
 	ok, fail, info  int
 	spanNs          int64   // from the first invocation to the last completion
 	okPerSecond     float64 // successful operations per second of span
-	p50Ns, p99Ns    int64   // latency of successful operations
-	gap             gap     // longest time without a successful write
-	writes          int     // writes tried
-	faults, proved  int     // faults injected, and those proved to be in effect
-	healed          int     // faults proved to be healed
-	leaderElections int     // distinct epochs seen
+	p50Ns, p95Ns    int64   // latency of successful operations
+	p99Ns, maxNs    int64
+	gap             gap // longest time without a successful write
+	writes          int // writes tried
+	faults, proved  int // faults injected, and those proved to be in effect
+	healed          int // faults proved to be healed
+	leaderElections int // distinct epochs seen
 }
 
 // gap is a time in which no write succeeded.
@@ -49,7 +50,8 @@ func newFigures(r *run, faults []Fault, leaders []LeaderSpan) figures {
 		}
 	}
 	slices.Sort(latencies)
-	f.p50Ns, f.p99Ns = quantile(latencies, 0.50), quantile(latencies, 0.99)
+	f.p50Ns, f.p95Ns = quantile(latencies, 0.50), quantile(latencies, 0.95)
+	f.p99Ns, f.maxNs = quantile(latencies, 0.99), quantile(latencies, 1)
 	if len(r.ops) > 0 {
 		f.spanNs = max(0, lastEndNs-r.ops[0].startNs)
 	}

@@ -217,7 +217,8 @@ func pictureTicks(from, to int64, x func(int64) float64) []pictureTick {
 		digits++
 	}
 	var ticks []pictureTick
-	for at := (from/step + 1) * step; at < to; at += step {
+	// Counted, because a time at the end of what a number can hold has none behind it.
+	for at := (from/step + 1) * step; at < to && at > from && len(ticks) < 10; at += step {
 		ticks = append(ticks, pictureTick{X: x(at), Text: strconv.FormatFloat(float64(at)/1e9, 'f', digits, 64) + " s"})
 	}
 	return ticks

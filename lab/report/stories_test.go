@@ -10,7 +10,6 @@ import (
 // story writes a history one operation after another, a few milliseconds each.
 type story struct {
 	history []workloads.Op
-	session int64
 }
 
 func (s *story) add(op workloads.Op) {

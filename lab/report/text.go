@@ -27,6 +27,9 @@ func clip(text string, limit int) string {
 	return text
 }
 
+// DurationText prints a length of time as the report does.
+func DurationText(ns int64) string { return durationText(ns) }
+
 // durationText prints a length of time with three significant digits.
 func durationText(ns int64) string {
 	switch d := time.Duration(ns); {

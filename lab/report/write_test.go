@@ -51,8 +51,11 @@ func TestHostileTextIsEscaped(t *testing.T) {
 		t.Errorf("the hostile text stands escaped in %d places, want it in every field", got)
 	}
 	var index strings.Builder
-	runs := []Run{{Name: hostile, Verdict: workloads.Verdict(hostile), Cause: hostile, Workload: hostile, Nemesis: hostile, Href: "javascript:alert(1)"}}
-	if err := WriteIndex(&index, runs); err != nil {
+	runs := []Run{{Name: hostile, ID: hostile, State: hostile, Verdict: workloads.Verdict(hostile), Cause: hostile, Workload: hostile, Nemesis: hostile, Href: "javascript:alert(1)", Parts: []PartRun{{hostile, ""}}, Effective: []string{hostile}}}
+	if err := WriteIndex(&index, Index{Runs: runs, Served: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Compare(hostileInput(), hostileInput()).Write(&index); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(index.String(), "<script>document") || strings.Contains(index.String(), `href="javascript`) {
@@ -107,14 +110,15 @@ func TestVerdictIsSaidInWords(t *testing.T) {
 	}
 }
 
+// TestIndexMergesVerdicts: of each name the newest run, which stands first, counts.
 func TestIndexMergesVerdicts(t *testing.T) {
 	for want, runs := range map[string][]Run{
-		"<strong>OK</strong>":      {{Verdict: workloads.VerdictOK}, {Verdict: workloads.VerdictOK}},
-		"<strong>UNKNOWN</strong>": {{Verdict: workloads.VerdictOK}, {Verdict: ""}},
-		"<strong>FAIL</strong>":    {{Verdict: workloads.VerdictUnknown}, {Verdict: workloads.VerdictFail}, {Verdict: workloads.VerdictOK}},
+		"<strong>OK</strong>":      {{Name: "a", Verdict: workloads.VerdictOK}, {Name: "b", Verdict: workloads.VerdictOK}, {Name: "a", Verdict: workloads.VerdictFail}},
+		"<strong>UNKNOWN</strong>": {{Name: "a", Verdict: workloads.VerdictOK}, {Name: "b", Verdict: ""}},
+		"<strong>FAIL</strong>":    {{Name: "a", Verdict: workloads.VerdictUnknown}, {Name: "b", Verdict: workloads.VerdictFail}, {Name: "c", Verdict: workloads.VerdictOK}},
 	} {
 		var b strings.Builder
-		if err := WriteIndex(&b, runs); err != nil {
+		if err := WriteIndex(&b, Index{Runs: runs}); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(b.String(), want) {
@@ -122,7 +126,7 @@ func TestIndexMergesVerdicts(t *testing.T) {
 		}
 	}
 	var empty strings.Builder
-	if err := WriteIndex(&empty, nil); err != nil || !strings.Contains(empty.String(), "<strong>UNKNOWN</strong>") {
+	if err := WriteIndex(&empty, Index{}); err != nil || !strings.Contains(empty.String(), "<strong>UNKNOWN</strong>") {
 		t.Errorf("an empty list must not look like a pass (%v)", err)
 	}
 }
@@ -137,7 +141,7 @@ func TestWriteReportsTheWritersError(t *testing.T) {
 	if err := Write(brokenWriter{}, Input{Name: "r"}); !errors.Is(err, errBroken) {
 		t.Errorf("error %v, want the writer's", err)
 	}
-	if err := WriteIndex(brokenWriter{}, nil); !errors.Is(err, errBroken) {
+	if err := WriteIndex(brokenWriter{}, Index{}); !errors.Is(err, errBroken) {
 		t.Errorf("error %v, want the writer's", err)
 	}
 }

@@ -32,6 +32,10 @@ type Meta struct {
 	// the reason.
 	Skipped []string `json:"skipped,omitempty"`
 
+	// Imported is the file of a history that another lab recorded, "" in a run of this
+	// lab's. Workload is then the model that judges it.
+	Imported string `json:"imported,omitempty"`
+
 	Phases  []Phase  `json:"phases"`
 	Faults  []Fault  `json:"faults"`
 	Leaders []Leader `json:"leaders"`

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"sort"
 	"time"
 )
 
@@ -18,11 +17,15 @@ const (
 	RunFile      = "run.json"
 	HistoryFile  = "history.jsonl"
 	HistoryEDN   = "history.edn"
+	HistoryText  = "history.txt"
 	ScheduleFile = "schedule.yaml"
 	ResultsFile  = "results.json"
 	ResultsEDN   = "results.edn"
 	TreesFile    = "trees.json"
+	FiguresFile  = "figures.json"
 	ReportFile   = "report.html"
+	JUnitFile    = "results.xml"
+	SummaryFile  = "summary.md"
 	LabLog       = "lab.log"
 
 	latestLink = "latest"
@@ -93,51 +96,12 @@ func relink(link, target string) error {
 func Find(dir string) (*Run, error) {
 	resolved, err := filepath.EvalSymlinks(dir)
 	if err != nil {
-		return nil, fmt.Errorf("no run at %s: %w", dir, err)
+		return nil, fmt.Errorf("no run at %s: %w; `go run ./lab list` shows the runs", dir, err)
 	}
 	if _, err := os.Stat(filepath.Join(resolved, RunFile)); err != nil {
-		return nil, fmt.Errorf("%s is not the directory of a run: it has no %s", dir, RunFile)
+		return nil, fmt.Errorf("%s is not the directory of a run: it has no %s; `go run ./lab list` shows the runs", dir, RunFile)
 	}
 	return &Run{Dir: resolved}, nil
-}
-
-// Summary is one line of the list of runs.
-type Summary struct {
-	Dir     string
-	Meta    Meta
-	Results Results // without results if the run was never checked
-	Checked bool
-}
-
-// List reads all runs, the newest first. Directories that hold no run are left
-// out; a run that can't be read is reported with its error and left out.
-func (s *Store) List() ([]Summary, error) {
-	paths, err := filepath.Glob(filepath.Join(s.root, "*", "*", RunFile))
-	if err != nil {
-		return nil, fmt.Errorf("list the runs of %s: %w", s.root, err)
-	}
-	var runs []Summary
-	var problems []error
-	for _, path := range paths {
-		run := &Run{Dir: filepath.Dir(path)}
-		info, err := os.Lstat(run.Dir)
-		if err != nil || info.Mode()&fs.ModeSymlink != 0 {
-			continue // "latest" names a run that is listed under its own name
-		}
-		summary := Summary{Dir: run.Dir}
-		if summary.Meta, err = run.ReadMeta(); err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		summary.Results, err = run.ReadResults()
-		summary.Checked = err == nil
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			problems = append(problems, err)
-		}
-		runs = append(runs, summary)
-	}
-	sort.SliceStable(runs, func(i, j int) bool { return runs[i].Meta.Start.After(runs[j].Meta.Start) })
-	return runs, errors.Join(problems...)
 }
 
 // Run is the directory of one run.
@@ -193,7 +157,7 @@ func (r *Run) ReadJSON(name string, value any) error {
 		return fmt.Errorf("read the run: %w", err)
 	}
 	if err := json.Unmarshal(data, value); err != nil {
-		return fmt.Errorf("%s: %w", r.Path(name), err)
+		return fmt.Errorf("%s is damaged, or of another version of the lab: %w", r.Path(name), err)
 	}
 	return nil
 }

@@ -4,9 +4,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"olympos.io/encoding/edn"
 
 	"zoolab/lab/history"
 	"zoolab/workloads"
@@ -72,15 +75,42 @@ func TestListNewestFirst(t *testing.T) {
 	if err := broken.WriteFile(RunFile, []byte("{")); err != nil {
 		t.Fatal(err)
 	}
-	runs, err := s.List()
-	if err == nil || !strings.Contains(err.Error(), broken.Dir) {
-		t.Errorf("error %v does not name the run that can't be read", err)
+	headless := newRun(t, s, "d", start)
+	if err := os.Remove(headless.Path(RunFile)); err != nil {
+		t.Fatal(err)
 	}
-	if len(runs) != 2 || runs[0].Dir != recent.Dir || runs[1].Dir != old.Dir {
-		t.Fatalf("listed %+v", runs)
+	damaged := newRun(t, s, "e", start)
+	if err := damaged.WriteFile(ResultsFile, []byte("[]")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(s.Root(), "notes"), 0o755); err != nil { // nobody's
+		t.Fatal(err)
+	}
+	runs, err := s.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dirs []string
+	problems := make(map[string]string)
+	for _, run := range runs {
+		dirs = append(dirs, run.Dir)
+		problems[run.Dir] = run.Problem
+	}
+	if want := []string{recent.Dir, old.Dir, broken.Dir, headless.Dir, damaged.Dir}; !slices.Equal(dirs, want) {
+		t.Fatalf("listed %q, want %q", dirs, want)
 	}
 	if runs[0].Checked || !runs[1].Checked || runs[1].Results.Verdict != workloads.VerdictFail {
 		t.Errorf("listed %+v", runs)
+	}
+	for dir, want := range map[string]string{
+		recent.Dir: "", old.Dir: "", broken.Dir: "is damaged, or of another version of the lab", headless.Dir: "it has no run.json", damaged.Dir: "go run ./lab check",
+	} {
+		if got := problems[dir]; (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("the problem of %s is %q, want %q", dir, got, want)
+		}
+	}
+	if runs[2].Meta.Name != "c" || !runs[2].Meta.Start.Equal(start) {
+		t.Errorf("a run that can't be read is named %q at %s, want what its directory says", runs[2].Meta.Name, runs[2].Meta.Start)
 	}
 	if empty, err := Open(filepath.Join(t.TempDir(), "none")).List(); err != nil || len(empty) != 0 {
 		t.Errorf("an absent store lists %v, %v", empty, err)
@@ -122,6 +152,10 @@ func TestResultsRoundTrip(t *testing.T) {
 	want := `{:valid? false, :cause "1 of 2", :linearizable {:valid? false, :cause "stale", :failures [{:key "k1", :cause "why", :ops [3 5]}]}, :zxid-order {:valid? true, :cause "fine", :stats {:replies 5.0}}, :logs-agree {:valid? :unknown, :cause ""}}` + "\n"
 	if string(data) != want {
 		t.Errorf("results.edn is\n%swant\n%s", data, want)
+	}
+	var foreign map[edn.Keyword]any
+	if err := edn.Unmarshal(data, &foreign); err != nil || foreign["valid?"] != false || foreign["zxid-order"].(map[any]any)[edn.Keyword("valid?")] != true {
+		t.Errorf("another parser reads results.edn as %v, %v", foreign, err)
 	}
 	if _, rest, err := history.ParseEDN(data); err != nil || len(rest) != 1 {
 		t.Errorf("results.edn can't be read back: %v, rest %q", err, rest)

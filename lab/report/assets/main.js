@@ -59,9 +59,13 @@ function setUpLogs() {
 async function start() {
   setUpTheme();
   setUpCopyButtons();
-  const data = byId('data');
-  if (!data) return;
   setUpLinks();
+  setUpRuns();
+  const data = byId('data');
+  if (!data) {
+    document.documentElement.dataset.ready = Math.round(performance.now());
+    return;
+  }
   setUpLogs();
   if (!byId('time')) {
     document.documentElement.dataset.ready = Math.round(performance.now());

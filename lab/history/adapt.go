@@ -1,0 +1,241 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"zoolab/workloads"
+)
+
+// Models of histories that other labs record, by the names of this lab's workloads.
+var foreignModels = []struct {
+	name      string
+	functions []string // what its clients do
+}{
+	{"register", []string{"read", "write", "cas"}},
+	{"bank", []string{"read", "transfer"}},
+	{"set", []string{"add", "read"}},
+	{"counter", []string{"add", "read"}},
+	{"queue", []string{"enqueue", "dequeue", "drain"}},
+	{"append", []string{"txn"}},
+}
+
+// ForeignModels lists the names of the models.
+func ForeignModels() []string {
+	var names []string
+	for _, model := range foreignModels {
+		names = append(names, model.name)
+	}
+	return names
+}
+
+// ErrNoModel says that no model is known for what the clients of a history do.
+var ErrNoModel = errors.New("no model for this history")
+
+// GuessModel finds the model of a history by what its clients do. A set and a
+// counter have the same functions: a set is read as a collection.
+func GuessModel(ops []workloads.Op) (string, error) {
+	seen := make(map[string]bool)
+	collection := false
+	for i := range ops {
+		if ops[i].Process < 0 {
+			continue
+		}
+		seen[ops[i].F] = true
+		if _, list := ops[i].Value.([]any); list && ops[i].F == "read" {
+			collection = true
+		}
+	}
+	var functions []string
+	for f := range seen {
+		functions = append(functions, f)
+	}
+	slices.Sort(functions)
+	for _, model := range foreignModels {
+		fits := len(functions) > 0 && (model.name != "set" || collection) && (model.name != "bank" || seen["transfer"]) && (model.name != "register" || seen["write"] || seen["cas"])
+		for _, f := range functions {
+			fits = fits && slices.Contains(model.functions, f)
+		}
+		if fits {
+			return model.name, nil
+		}
+	}
+	return "", fmt.Errorf("%w: its clients do %s; there are models for %s", ErrNoModel, strings.Join(functions, ", "), strings.Join(ForeignModels(), ", "))
+}
+
+// Adapt turns a history of another lab into one that this lab's checkers of the
+// model read. Operations get new indexes, because a drain becomes a take of each of
+// its items, and times that never go back.
+func Adapt(model string, ops []workloads.Op) ([]workloads.Op, error) {
+	if !slices.Contains(ForeignModels(), model) {
+		return nil, fmt.Errorf("%w: %q; there are models for %s", ErrNoModel, model, strings.Join(ForeignModels(), ", "))
+	}
+	a := &adapter{model: model, keyed: model == "register" && isKeyed(ops)}
+	for i := range ops {
+		op := ops[i]
+		op.Value = plainValue(op.Value)
+		if op.Process < 0 {
+			a.add(op)
+			continue
+		}
+		if a.keyed {
+			op.Key, op.Value = splitKey(op.Key, op.Value)
+		}
+		if err := a.operation(op); err != nil {
+			return nil, fmt.Errorf("operation %d (%s %s): %w", ops[i].Index, op.Type, op.F, err)
+		}
+	}
+	return a.out, nil
+}
+
+// isKeyed says that every read of a register names its key: [key value], as Jepsen
+// writes tuples of independent keys.
+func isKeyed(ops []workloads.Op) bool {
+	reads := 0
+	for i := range ops {
+		if ops[i].Process < 0 || ops[i].F != "read" {
+			continue
+		}
+		reads++
+		if list, ok := ops[i].Value.([]any); ops[i].Key == "" && !(ok && len(list) == 2) {
+			return false
+		}
+	}
+	return reads > 0
+}
+
+func splitKey(key string, value any) (string, any) {
+	if list, ok := value.([]any); ok && len(list) == 2 && key == "" {
+		return fmt.Sprint(list[0]), list[1]
+	}
+	return key, value
+}
+
+// plainValue makes strings of keywords, and pairs of maps, all the way down.
+func plainValue(value any) any {
+	switch v := value.(type) {
+	case Keyword:
+		return string(v)
+	case [2]int64:
+		return []any{v[0], v[1]}
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = plainValue(v[i])
+		}
+		return list
+	case []Entry:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = []any{string(v[i].Key), plainValue(v[i].Value)}
+		}
+		return list
+	default:
+		return value
+	}
+}
+
+type adapter struct {
+	model string
+	keyed bool
+	out   []workloads.Op
+	last  int64
+}
+
+func (a *adapter) add(op workloads.Op) {
+	a.last = max(a.last, op.TimeNs)
+	op.Index, op.TimeNs = len(a.out), a.last
+	a.out = append(a.out, op)
+}
+
+// operation adds one of a client in the words of the model.
+func (a *adapter) operation(op workloads.Op) error {
+	switch a.model {
+	case "queue":
+		return a.queue(op)
+	case "append":
+		return a.transaction(op)
+	case "bank":
+		if op.F == "read" && op.Type == workloads.OK {
+			op.Value = balancesOf(op.Value)
+		}
+	case "counter":
+		if amount, ok := op.Value.(int64); op.F == "add" && (!ok || amount < 0) {
+			return fmt.Errorf("adds %v; the checker of counters needs whole numbers that are not negative", op.Value)
+		}
+	case "register":
+		if op.F == "cas" {
+			list, _ := op.Value.([]any)
+			if _, pair := withPair("cas", list).([2]int64); !pair {
+				return fmt.Errorf("has the value %v, not [old new]", op.Value)
+			}
+			op.Value = withPair("cas", list)
+		}
+	}
+	a.add(op)
+	return nil
+}
+
+// balancesOf gives the balances of a bank that is read as a map of accounts.
+func balancesOf(value any) any {
+	list, ok := value.([]any)
+	if !ok {
+		return value
+	}
+	balances := make([]any, 0, len(list))
+	for _, item := range list {
+		if pair, ok := item.([]any); ok && len(pair) == 2 {
+			item = pair[1]
+		}
+		balances = append(balances, item)
+	}
+	return balances
+}
+
+// queue renames operations. A taker of unknown outcome may have taken anything,
+// which is what it means to have no completion.
+func (a *adapter) queue(op workloads.Op) error {
+	switch op.F {
+	case "enqueue":
+		op.F = "put"
+	case "dequeue":
+		op.F = "take"
+		if op.Type == workloads.Info {
+			return nil
+		}
+	case "drain":
+		if op.Type == workloads.Info {
+			return errors.New("a drain of unknown outcome may have taken anything, which the checker can't judge")
+		}
+		items, _ := op.Value.([]any)
+		if op.Type != workloads.OK {
+			return nil
+		}
+		for _, item := range items {
+			take := op
+			take.F, take.Value, take.Type = "take", nil, workloads.Invoke
+			a.add(take)
+			take.Type, take.Value = workloads.OK, item
+			a.add(take)
+		}
+		return nil
+	}
+	a.add(op)
+	return nil
+}
+
+// transaction names the keys of a transaction with strings.
+func (a *adapter) transaction(op workloads.Op) error {
+	steps, _ := op.Value.([]any)
+	for _, item := range steps {
+		step, ok := item.([]any)
+		if !ok || len(step) != 3 {
+			return fmt.Errorf("has the step %v; want [:append key value] or [:r key list]", item)
+		}
+		step[1] = fmt.Sprint(step[1])
+	}
+	a.add(op)
+	return nil
+}
