@@ -12,7 +12,7 @@ import (
 // package names and the cluster can't do is skipped.
 var packages = map[string][]string{
 	"process": {"kill*2", "stop", "pause*2"},
-	"network": {"partition*3"},
+	"network": {"partition*3", "loss", "reset", "rate", "duplicate", "delay", "reorder"},
 	"all":     {"process", "network"},
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"slices"
 	"time"
 )
 
@@ -21,8 +22,9 @@ type Fault interface {
 	// Params lists the numbers that a step of this fault may carry.
 	Params(variant string) []Param
 
-	// available is nil if the cluster can do the fault.
-	available(ctx context.Context, injector Injector) error
+	// available is nil if the cluster can do the fault, in this variant if it
+	// isn't empty.
+	available(ctx context.Context, injector Injector, variant string) error
 	// inject and heal change the cluster; the world's lock is held. inject is
 	// called with roles resolved to names.
 	inject(ctx context.Context, w *world, s activeStep) error
@@ -51,18 +53,24 @@ type Param struct {
 // kind is what all faults have.
 type kind struct{ name, doc string }
 
-func (k kind) Name() string                              { return k.name }
-func (k kind) Doc() string                               { return k.doc }
-func (k kind) Params(string) []Param                     { return nil }
-func (k kind) available(context.Context, Injector) error { return nil }
+func (k kind) Name() string          { return k.name }
+func (k kind) Doc() string           { return k.doc }
+func (k kind) Params(string) []Param { return nil }
+
+func (k kind) available(ctx context.Context, injector Injector, _ string) error {
+	if c, tells := injector.(Capable); tells {
+		return c.Can(ctx, k.name)
+	}
+	return nil
+}
 
 // faults is the table of all kinds; a later kind is added here.
-var faults = []Fault{
+var faults = slices.Concat([]Fault{
 	processFault{kind{"kill", "ends processes with SIGKILL and starts them again"}, hold{state: Down}},
 	processFault{kind{"pause", "freezes processes and thaws them"}, hold{state: Paused}},
 	partition{kind{"partition", "drops all packets of links, between members or from clients"}},
 	processFault{kind{"stop", "ends processes with SIGTERM and starts them again"}, hold{state: Down, graceful: true}},
-}
+}, shapeFaults)
 
 // Kinds names all faults, in a fixed order.
 func Kinds() []string {
@@ -90,7 +98,7 @@ func Available(ctx context.Context, injector Injector, name string) error {
 	if err != nil {
 		return err
 	}
-	return f.available(ctx, injector)
+	return f.available(ctx, injector, "")
 }
 
 // pick draws n distinct members, in the order of the draw.

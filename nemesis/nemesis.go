@@ -112,6 +112,18 @@ type Injector interface {
 	HealAll(ctx context.Context) error
 }
 
+// PartitionClients is what Capable is asked for a partition between clients and
+// members.
+const PartitionClients = "partition:clients"
+
+// Capable tells what can be done.
+type Capable interface {
+	// Can is nil if the driver, the engine and the kernel can do the fault, or an
+	// error that wraps ErrUnavailable and says what is missing. It tries rather
+	// than guesses, and changes nothing that lasts.
+	Can(ctx context.Context, fault string) error
+}
+
 // Terminator ends processes gently.
 type Terminator interface {
 	// Terminate sends SIGTERM and returns when the process has ended. One that

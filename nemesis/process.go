@@ -61,11 +61,11 @@ func memberTargets(rng *rand.Rand, variant string, members []string) []string {
 	return pick(rng, members, 1)
 }
 
-func (f processFault) available(_ context.Context, injector Injector) error {
+func (f processFault) available(ctx context.Context, injector Injector, variant string) error {
 	if _, can := injector.(Terminator); f.holds.graceful && !can {
 		return Unavailable(f.name, "the cluster driver can't end a process gently")
 	}
-	return nil
+	return f.kind.available(ctx, injector, variant)
 }
 
 func (f processFault) inject(ctx context.Context, w *world, s activeStep) error {

@@ -126,7 +126,7 @@ func (e *executor) runStep(ctx context.Context, index int, step Step) *Outcome {
 	out := &Outcome{Step: step, Targets: s.targets, StartAt: e.elapsed()}
 	e.record(s, PhaseStart, detail, nil)
 
-	if err := fault.available(ctx, e.world.injector); err != nil {
+	if err := fault.available(ctx, e.world.injector, step.Variant); err != nil {
 		out.Err, out.Healed, out.HealAt, out.HealedAt = err, true, out.StartAt, out.StartAt
 		e.record(s, PhaseEffective, "", err)
 		e.record(s, PhaseHeal, "", nil)

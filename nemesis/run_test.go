@@ -18,6 +18,7 @@ type ensemble struct {
 	mu     sync.Mutex
 	states map[string]ProcessState
 	blocks map[string][]Link
+	shapes shapes
 	leader string
 	healed int
 	// blocked counts calls of Block.
@@ -34,7 +35,7 @@ type ensemble struct {
 }
 
 func newEnsemble(n int) *ensemble {
-	e := &ensemble{states: make(map[string]ProcessState), blocks: make(map[string][]Link), leader: "n1"}
+	e := &ensemble{states: make(map[string]ProcessState), blocks: make(map[string][]Link), shapes: make(shapes), leader: "n1"}
 	for _, m := range members(n) {
 		e.states[m] = Running
 	}
@@ -147,6 +148,9 @@ func (e *ensemble) untouched() error {
 	}
 	if len(e.blocks) > 0 {
 		return fmt.Errorf("blocks are left: %v", e.blocks)
+	}
+	if len(e.shapes) > 0 {
+		return fmt.Errorf("shapes are left: %v", e.shapes)
 	}
 	if e.healed != 1 {
 		return fmt.Errorf("healed all %d times, want once", e.healed)

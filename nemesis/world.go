@@ -39,6 +39,8 @@ type world struct {
 	applied map[string]ProcessState
 	// links has the links that each step blocks.
 	links map[string][]Link
+	// shapes has what each step does to each of its links.
+	shapes map[string]map[Link]Shape
 }
 
 func newWorld(injector Injector, members []string) *world {
@@ -48,6 +50,7 @@ func newWorld(injector Injector, members []string) *world {
 		holds:    make(map[string]map[string]hold),
 		applied:  make(map[string]ProcessState),
 		links:    make(map[string][]Link),
+		shapes:   make(map[string]map[Link]Shape),
 	}
 	for _, member := range members {
 		w.holds[member] = make(map[string]hold)
@@ -112,6 +115,27 @@ func (w *world) blockedLinks() map[Link]bool {
 		}
 	}
 	return out
+}
+
+// shape notes what a step does to its links.
+func (w *world) shape(id string, links []Link, shape Shape) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.shapes[id] = make(map[Link]Shape)
+	for _, link := range links {
+		w.shapes[id][link] = shape
+	}
+}
+
+// shapeOf is what the active steps together do to a link.
+func (w *world) shapeOf(link Link) Shape {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var shapes []Shape
+	for _, links := range w.shapes {
+		shapes = append(shapes, links[link])
+	}
+	return MergeShapes(shapes)
 }
 
 // reconcile brings a member's process to the wanted state. A process that was

@@ -122,6 +122,7 @@ func testCluster(t *testing.T, driver string) {
 	}
 	t.Run("commands", func(t *testing.T) { testCommands(t, c.(namespaces)) })
 	t.Run("schedule", func(t *testing.T) { testSchedule(t, c) })
+	t.Run("shapes", func(t *testing.T) { testShapes(t, c) })
 	t.Run("rules survive a restart", func(t *testing.T) { testRulesSurvive(t, c) })
 	t.Run("heal all", func(t *testing.T) { testHealAll(t, c) })
 	t.Run("crash is no fault", func(t *testing.T) { testCrash(t, c) })

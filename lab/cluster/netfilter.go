@@ -52,10 +52,17 @@ type netfilter struct {
 	mu sync.Mutex
 	// blocked has the links that each fault id blocks.
 	blocked map[string][]nemesis.Link
+	// shapes has what each fault id does to links without cutting them.
+	shapes map[string]shaping
+	// can has the answers of Can, so that each is tried once.
+	can map[string]error
 }
 
 func newNetfilter(ns namespaces, members []Member, clients string) *netfilter {
-	return &netfilter{ns: ns, members: members, clients: clients, blocked: make(map[string][]nemesis.Link)}
+	return &netfilter{
+		ns: ns, members: members, clients: clients,
+		blocked: make(map[string][]nemesis.Link), shapes: make(map[string]shaping), can: make(map[string]error),
+	}
 }
 
 func (n *netfilter) addr(name string) (string, error) {
@@ -83,6 +90,7 @@ func setupRules(peers []string, clients string) string {
 	fmt.Fprintf(&out, "-A INPUT -m comment --comment %q -j %s\n", ruleTag, chain)
 	for _, peer := range append(peers, clients) {
 		fmt.Fprintf(&out, "-A INPUT -s %s -m comment --comment %q\n", peer, passComment)
+		fmt.Fprintf(&out, "-A INPUT -s %s -p udp --dport %s -m comment --comment %q\n", peer, datagramPort, datagramComment)
 	}
 	fmt.Fprintf(&out, "-A OUTPUT -m comment --comment %q -j %s\n", ruleTag, outChain)
 	fmt.Fprintf(&out, "-A OUTPUT -d %s -m comment --comment %q\n", clients, passComment)
@@ -90,10 +98,11 @@ func setupRules(peers []string, clients string) string {
 	return out.String()
 }
 
-// chainRules replaces the drop rules of one member, all at once: drops has the
-// source addresses by fault id, silenced the ids of faults that keep it from
-// talking to clients. Applying the same rules twice changes nothing.
-func chainRules(drops map[string][]string, clients string, silenced []string) string {
+// chainRules replaces the rules of one member, all at once: drops has the source
+// addresses by fault id, silenced the ids of faults that keep it from talking to
+// clients, arrivals the rules behind them. Applying the same rules twice changes
+// nothing.
+func chainRules(drops map[string][]string, clients string, silenced []string, arrivals string) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "*filter\n:%s - [0:0]\n:%s - [0:0]\n-F %s\n-F %s\n", chain, outChain, chain, outChain)
 	for _, id := range slices.Sorted(maps.Keys(drops)) {
@@ -104,6 +113,7 @@ func chainRules(drops map[string][]string, clients string, silenced []string) st
 	for _, id := range silenced {
 		fmt.Fprintf(&out, "-A %s -d %s -m comment --comment %q -j DROP\n", outChain, clients, dropComment+id)
 	}
+	out.WriteString(arrivals)
 	out.WriteString("COMMIT\n")
 	return out.String()
 }
@@ -127,6 +137,13 @@ func (n *netfilter) setup(ctx context.Context, logger *slog.Logger) error {
 	if err != nil {
 		n.unavailable = nemesis.Unavailable("partition", fmt.Sprintf("iptables does not work here: %v", err))
 		logger.Warn("partitions are unavailable", "error", err)
+	}
+	err = n.each(func(m Member) error {
+		_, err := n.ns.netExec(ctx, m.Name, restoreCommand(mangleSetup)...)
+		return err
+	})
+	if err != nil {
+		logger.Warn("some faults of links are unavailable", "error", err) // Can says which
 	}
 	return nil
 }
@@ -212,26 +229,30 @@ func (n *netfilter) apply(ctx context.Context, links []nemesis.Link) error {
 			}
 		}
 		slices.Sort(silenced)
-		_, err := n.ns.netExec(ctx, m.Name, restoreCommand(chainRules(drops, n.clients, silenced))...)
+		arrivals, err := n.arrivalRules(m)
+		if err != nil {
+			return err
+		}
+		_, err = n.ns.netExec(ctx, m.Name, restoreCommand(chainRules(drops, n.clients, silenced, arrivals))...)
 		return err
 	})
 }
 
-// healLinks removes every drop rule of every member.
+// healLinks removes every rule and queueing discipline that a fault made.
 func (n *netfilter) healLinks(ctx context.Context) error {
 	if n.unavailable != nil {
 		return nil
 	}
+	if err := n.healShapes(ctx); err != nil {
+		return err
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	err := n.each(func(m Member) error {
-		_, err := n.ns.netExec(ctx, m.Name, restoreCommand(chainRules(nil, n.clients, nil))...)
+	clear(n.blocked)
+	return n.each(func(m Member) error {
+		_, err := n.ns.netExec(ctx, m.Name, restoreCommand(chainRules(nil, n.clients, nil, ""))...)
 		return err
 	})
-	if err == nil {
-		clear(n.blocked)
-	}
-	return err
 }
 
 // probeScript opens a TCP connection to each address:port of its arguments at

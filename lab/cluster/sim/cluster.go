@@ -193,6 +193,14 @@ func (c *Cluster) Probe(_ context.Context, links []nemesis.Link) (map[nemesis.Li
 	return states, nil
 }
 
+// Can implements nemesis.Capable: clients of a simulated ensemble have no links of their own.
+func (c *Cluster) Can(_ context.Context, fault string) error {
+	if fault == nemesis.PartitionClients {
+		return nemesis.Unavailable(fault, "the simulator's network connects members only")
+	}
+	return nil
+}
+
 // HealAll undoes every fault. A process that ended by itself stays down: hiding a crash is
 // not healing.
 func (c *Cluster) HealAll(ctx context.Context) error {
