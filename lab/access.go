@@ -6,6 +6,7 @@ import (
 
 	"zoolab/lab/cluster"
 	"zoolab/lab/cluster/sim"
+	"zoolab/lab/store"
 	"zoolab/nemesis"
 	"zoolab/workloads"
 	"zoolab/zk"
@@ -46,7 +47,15 @@ func simulatedAccess(c *sim.Cluster) access {
 			mode, zxid, err := c.Mode(addr)
 			return memberStatus{mode: mode, zxid: zxid, err: err}
 		},
-		tree: func(_ context.Context, member cluster.Member) (map[string]workloads.TreeNode, error) {
+		tree: func(ctx context.Context, member cluster.Member) (map[string]workloads.TreeNode, error) {
+			s, err := c.Connect(ctx, member.Client, simulatedOptions(nil))
+			if err != nil {
+				return nil, err
+			}
+			defer s.Detach()
+			if _, err := s.Sync(ctx, "/"); err != nil {
+				return nil, fmt.Errorf("sync: %w", err)
+			}
 			return c.Tree(member.Name, localPath)
 		},
 	}
@@ -69,4 +78,17 @@ func (r *runner) simulate(ctx context.Context) (err error) {
 	r.cluster, r.access = c, simulatedAccess(c)
 	c.Drive(func() { err = r.do(ctx) })
 	return err
+}
+
+// judgeUnkept judges a simulated run of which nothing was kept.
+func (r *runner) judgeUnkept() (store.Results, error) {
+	e := evidence{meta: &r.meta, trees: r.trees}
+	var err error
+	if e.ops, err = r.recorder.Close(); err != nil {
+		return store.Results{}, err
+	}
+	if e.collected, err = r.cluster.(*sim.Cluster).Files(); err != nil {
+		return store.Results{}, err
+	}
+	return e.judge()
 }

@@ -26,39 +26,59 @@ func check(run *store.Run) (store.Results, error) {
 	if !started(&meta) {
 		return store.Results{}, fmt.Errorf("%w, so that there is nothing to check; the lab's log is %s", errNotStarted, run.Path(store.LabLog))
 	}
-	ops, err := history.ReadFile(run.Path(store.HistoryFile))
-	if err != nil {
+	e := evidence{meta: &meta, collected: os.DirFS(run.Dir)}
+	if e.ops, err = history.ReadFile(run.Path(store.HistoryFile)); err != nil {
 		return store.Results{}, err
 	}
-	var results store.Results
-	if meta.Imported != "" {
-		for _, checker := range foreignCheckers(meta.Workload, workloads.DefaultBounds) {
-			results.Checkers = append(results.Checkers, checker.Check(ops))
+	if err := run.ReadJSON(store.TreesFile, &e.trees); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return store.Results{}, err
+	}
+	results, err := e.judge()
+	if err != nil {
+		return results, fmt.Errorf("%s: %w; check the run with the version of the lab that made it", run.Path(store.RunFile), err)
+	}
+	if err := run.WriteResults(results); err != nil {
+		return results, err
+	}
+	return results, writeArtifacts(outcome{run: run, meta: meta, results: results}, e.ops)
+}
+
+// evidence is what a run is judged by. It comes from the run's directory or, of a simulated
+// run that nobody keeps, from memory.
+type evidence struct {
+	meta  *store.Meta
+	ops   []workloads.Op
+	trees []workloads.MemberTree // as members served them; nil if the run ended before
+	// collected has a directory for each member, with its log and its data directory.
+	collected fs.FS
+}
+
+// judge asks all checkers.
+func (e *evidence) judge() (results store.Results, err error) {
+	if e.meta.Imported != "" {
+		for _, checker := range foreignCheckers(e.meta.Workload, workloads.DefaultBounds) {
+			results.Checkers = append(results.Checkers, checker.Check(e.ops))
 		}
-	} else if results.Checkers, err = checkOwn(run, &meta, ops); err != nil {
+	} else if results.Checkers, err = e.judgeOwn(); err != nil {
 		return results, err
 	}
 	results.Verdict = workloads.MergeResults(results.Checkers)
 	results.Cause = cause(results)
-	if err := run.WriteResults(results); err != nil {
-		return results, err
-	}
-	return results, writeArtifacts(outcome{run: run, meta: meta, results: results}, ops)
+	return results, nil
 }
 
-// checkOwn asks every checker about a run of this lab's.
-func checkOwn(run *store.Run, meta *store.Meta, ops []workloads.Op) ([]workloads.Result, error) {
-	workload, err := workloads.Lookup(meta.Workload)
+// judgeOwn asks every checker about a run of this lab's.
+func (e *evidence) judgeOwn() ([]workloads.Result, error) {
+	workload, err := workloads.Lookup(e.meta.Workload)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; check the run with the version of the lab that made it", run.Path(store.RunFile), err)
+		return nil, err
 	}
 	var results []workloads.Result
 	for _, checker := range workload.Checkers(workloads.DefaultBounds) {
-		results = append(results, checker.Check(ops))
+		results = append(results, checker.Check(e.ops))
 	}
-	results = append(results, checkComplete(meta, len(ops)), checkNonVacuous(meta, workload.Kinds, ops))
-	memberResults, err := checkMembers(run, meta, workloads.DefaultBounds)
-	return append(results, memberResults...), err
+	results = append(results, checkComplete(e.meta, len(e.ops)), checkNonVacuous(e.meta, workload.Kinds, e.ops))
+	return append(results, e.checkMembers(workloads.DefaultBounds)...), nil
 }
 
 // started says that the run came to its first operation.
@@ -89,20 +109,16 @@ func outcomes(faults []store.Fault) []workloads.FaultOutcome {
 }
 
 // checkMembers compares the members' logs and trees, served and on disk.
-func checkMembers(run *store.Run, meta *store.Meta, bounds workloads.Bounds) ([]workloads.Result, error) {
-	logs, onDisk := diskTrees(meta.Members, func(member string) string { return filepath.Join(run.Dir, member, "data") })
-	var trees []workloads.MemberTree
-	err := run.ReadJSON(store.TreesFile, &trees)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	if err != nil {
+func (e *evidence) checkMembers(bounds workloads.Bounds) []workloads.Result {
+	logs, onDisk := diskTrees(e.meta.Members, e.collected)
+	trees := slices.Clone(e.trees)
+	if trees == nil {
 		trees = append(trees, workloads.MemberTree{Member: "each member", Source: "served", Problem: "the run ended before the trees were read"})
 	}
-	alarms := logAlarms(meta.Members, func(member string) string { return filepath.Join(run.Dir, member, "node.log") })
+	alarms := logAlarms(e.meta.Members, e.collected)
 	return []workloads.Result{
-		workloads.CheckLogsAgree(logs), workloads.CheckLogsClean(alarms, bounds), checkTrees(meta, append(trees, onDisk...), bounds),
-	}, nil
+		workloads.CheckLogsAgree(logs), workloads.CheckLogsClean(alarms, bounds), checkTrees(e.meta, append(trees, onDisk...), bounds),
+	}
 }
 
 // checkTrees compares the members' trees. Members that were given no time to
@@ -186,7 +202,7 @@ func reportInput(run *store.Run, meta *store.Meta, ops []workloads.Op, results s
 		in.Schedule = string(data)
 	}
 	for _, member := range meta.Members {
-		if lines, err := nodeLog(filepath.Join(run.Dir, member, "node.log"), meta.HistoryStart); err == nil {
+		if lines, err := nodeLog(filepath.Join(run.Dir, member, nodeLogName), meta.HistoryStart); err == nil {
 			in.NodeLogs = append(in.NodeLogs, report.NodeLog{Member: member, Lines: lines})
 		}
 	}

@@ -212,6 +212,9 @@ func runCommand(args []string, stdout, stderr *os.File) int {
 	if o.rebuilt() {
 		return rebuild(ctx, &o, args, stdout, stderr)
 	}
+	if o.Seeds > 0 {
+		return seedsCommand(ctx, o, stdout, stderr)
+	}
 	verdict := workloads.VerdictOK
 	var done []outcome
 	for i, o := range runs {
@@ -244,6 +247,9 @@ func oneRun(ctx context.Context, o options, stdout *os.File) outcome {
 	defer p.stop() // a second time does nothing
 	r, err := newRunner(o, p)
 	if err != nil {
+		return outcome{err: err}
+	}
+	if err := r.keep(); err != nil {
 		return outcome{err: err}
 	}
 	p.say("%s", r.meta.Command)

@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
 	"regexp"
 	"time"
 
@@ -58,15 +60,18 @@ func lineTime(line string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
+// nodeLogName is a member's log in what was collected of it.
+const nodeLogName = "node.log"
+
 // keptAlarms bounds the alarming lines that are kept of a log.
 const keptAlarms = 10
 
 // logAlarms scans the whole log of each member.
-func logAlarms(members []string, logPath func(member string) string) []workloads.MemberAlarms {
+func logAlarms(members []string, collected fs.FS) []workloads.MemberAlarms {
 	out := make([]workloads.MemberAlarms, 0, len(members))
 	for _, member := range members {
 		alarms := workloads.MemberAlarms{Member: member}
-		if err := scanAlarms(logPath(member), &alarms); err != nil {
+		if err := scanAlarms(collected, path.Join(member, nodeLogName), &alarms); err != nil {
 			alarms.Problem = err.Error()
 		}
 		out = append(out, alarms)
@@ -74,8 +79,8 @@ func logAlarms(members []string, logPath func(member string) string) []workloads
 	return out
 }
 
-func scanAlarms(path string, alarms *workloads.MemberAlarms) error {
-	file, err := os.Open(path)
+func scanAlarms(collected fs.FS, name string, alarms *workloads.MemberAlarms) error {
+	file, err := collected.Open(name)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ type options struct {
 	Schedule    string
 	Store       string
 	Plan        string
+	Seeds       int // 0: one run
 
 	replay *nemesis.Schedule // what the file Schedule holds; nil: faults are drawn
 }
@@ -60,6 +61,9 @@ const (
 	maxTimeLimit   = 24 * time.Hour
 	maxConcurrency = 1000
 	maxRate        = 100_000
+	// seedsTimeLimit is the time limit of each of many runs where none is given: more seeds
+	// find more than longer runs do.
+	seedsTimeLimit = 15 * time.Second
 )
 
 // newFlagSet ties the flags to o, whose values are the defaults.
@@ -81,6 +85,7 @@ func newFlagSet(o *options) *flag.FlagSet {
 	flags.Var(&o.Config, "config", "further line for zoo.cfg, key=value; may be given several times")
 	flags.StringVar(&o.Schedule, "schedule", o.Schedule, "replay the faults of this schedule.yaml instead of drawing them")
 	flags.StringVar(&o.Store, "store", o.Store, "directory that keeps the runs")
+	flags.IntVar(&o.Seeds, "seeds", o.Seeds, "with -cluster sim: so many runs, from -seed on (1 if it is 0); only those that fail are kept")
 	flags.StringVar(&o.Plan, "plan", o.Plan, "YAML file with a list of runs; flags are defaults for all of them")
 	return flags
 }
@@ -105,10 +110,19 @@ func parseOptions(args []string) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected %q; there are the commands faults, list, check, clean and help, and flags begin with a hyphen", flags.Arg(0))
 	}
+	if o.Seeds > 0 && !given(flags, "time-limit") {
+		o.TimeLimit = seedsTimeLimit
+	}
 	if o.Plan != "" {
 		return o, nil // each of its runs is validated with its own values
 	}
 	return o, o.settle()
+}
+
+// given reports whether a flag was set.
+func given(flags *flag.FlagSet, name string) (found bool) {
+	flags.Visit(func(f *flag.Flag) { found = found || f.Name == name })
+	return found
 }
 
 // settle reads the schedule that is to be replayed, if there is one, and validates.
@@ -193,6 +207,9 @@ func (o *options) validate() error {
 	}
 	if o.Image != "" && o.Driver == cluster.DriverLocal {
 		return errors.New("-image needs -cluster docker; with local, name a server with -binary")
+	}
+	if o.Seeds < 0 || o.Seeds > 0 && !o.simulated() {
+		return fmt.Errorf("-seeds %d: want a number of runs, with -cluster %s", o.Seeds, sim.Driver)
 	}
 	if o.simulated() && (o.Image != "" || o.Binary != "") {
 		return fmt.Errorf("-cluster %s simulates the server's code in this process; leave out -image and -binary", sim.Driver)

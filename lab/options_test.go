@@ -19,7 +19,7 @@ func TestOptionsSayWhatIsAllowed(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"-nemesis boom", "unknown fault \"boom\", have [kill pause partition"},
 		{"-nemesis kill,", "unknown fault"},
-		{"-workload foo", "there are: append, bank"},
+		{"-workload foo", "there are: acl, append"},
 		{"-nodes 0", "want 1 to 9"},
 		{"-nodes 10", "want 1 to 9"},
 		{"-nodes 1 -nemesis partition", "makes no sense with 1 members"},

@@ -32,22 +32,23 @@ var errNotStarted = errors.New("the run did not start")
 // runner carries out one run.
 type runner struct {
 	options  options
-	kinds    []string // entries for nemesis.Plan
-	optional []string // faults that are left out where they can't be done
-	run      *store.Run
+	kinds    []string   // entries for nemesis.Plan
+	optional []string   // faults that are left out where they can't be done
+	run      *store.Run // keeps nothing of a simulated run that nobody asked to keep
 	meta     store.Meta
 	progress *progress
 	logger   *slog.Logger
-	logFile  *os.File
+	logFile  *os.File // nil in a run that is not kept
 
 	cluster  cluster.Cluster
 	access   access
 	recorder *history.Recorder
 	faults   *faultLog
 	leaders  *leaderWatch
+	trees    []workloads.MemberTree // as members served them in the end
 }
 
-// newRunner makes the run's directory.
+// newRunner prepares a run of which nothing is kept, unless keep is called.
 func newRunner(o options, progress *progress) (*runner, error) {
 	o.drawSeed()
 	kinds, optional, err := o.kinds()
@@ -58,26 +59,28 @@ func newRunner(o options, progress *progress) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	start := time.Now()
-	run, err := store.Open(o.Store).Create(o.name(), start)
-	if err != nil {
-		return nil, err
-	}
-	logFile, err := os.Create(run.Path(store.LabLog))
-	if err != nil {
-		return nil, fmt.Errorf("create the lab's log: %w", err)
-	}
-	r := &runner{
-		options: o, kinds: kinds, optional: optional, run: run, progress: progress, logFile: logFile, access: networkAccess(),
-		logger: slog.New(slog.NewTextHandler(logFile, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	return &runner{
+		options: o, kinds: kinds, optional: optional, run: &store.Run{}, progress: progress, access: networkAccess(), logger: slog.New(slog.DiscardHandler),
 		meta: store.Meta{
-			Name: o.name(), Command: o.command(), Start: start, Workload: o.Workload, Nemesis: required(kinds, optional), Seed: o.Seed,
+			Name: o.name(), Command: o.command(), Start: time.Now(), Workload: o.Workload, Nemesis: required(kinds, optional), Seed: o.Seed,
 			TimeLimitSeconds: o.TimeLimit.Seconds(), Concurrency: count, RatePerSecond: o.Rate,
 			Image: o.Image, Versions: versions(),
 		},
+	}, nil
+}
+
+// keep makes the run's directory.
+func (r *runner) keep() error {
+	run, err := store.Open(r.options.Store).Create(r.meta.Name, r.meta.Start)
+	if err != nil {
+		return err
 	}
+	if r.logFile, err = os.Create(run.Path(store.LabLog)); err != nil {
+		return fmt.Errorf("create the lab's log: %w", err)
+	}
+	r.run, r.logger = run, slog.New(slog.NewTextHandler(r.logFile, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.logger.Info("run", "command", r.meta.Command, "directory", run.Dir)
-	return r, run.WriteMeta(r.meta)
+	return run.WriteMeta(r.meta)
 }
 
 // do carries the run out, up to and including its last file before the check.
@@ -89,18 +92,22 @@ func (r *runner) do(ctx context.Context) (err error) {
 		if err != nil {
 			r.logger.Error("run failed", "error", err)
 		}
-		err = errors.Join(err, r.logFile.Close())
+		if r.logFile != nil {
+			err = errors.Join(err, r.logFile.Close())
+		}
 	}()
 	defer func() {
 		// The last word on what happened, whatever happened.
 		r.meta.Interrupted = ctx.Err() != nil
 		err = errors.Join(err, r.run.WriteMeta(r.meta))
 	}()
-	scratch, err := cluster.MakeScratch()
-	if err != nil {
-		return fmt.Errorf("%w: %w", errNotStarted, err)
+	scratch := "" // a simulation builds nothing
+	if !r.options.simulated() {
+		if scratch, err = cluster.MakeScratch(); err != nil {
+			return fmt.Errorf("%w: %w", errNotStarted, err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	if err := r.start(ctx, scratch); err != nil {
 		r.salvage()
 		return fmt.Errorf("%w: %w", errNotStarted, errors.Join(err, r.stop()))
@@ -190,7 +197,7 @@ func (r *runner) firstDown(ctx context.Context) error {
 
 // salvage keeps the members' logs of a run that came to nothing, for people.
 func (r *runner) salvage() {
-	if r.cluster == nil {
+	if r.cluster == nil || !r.run.Kept() {
 		return
 	}
 	ctx, cancel := r.access.clock.WithTimeout(context.Background(), stopTimeout)
@@ -256,7 +263,11 @@ func (r *runner) operate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotStarted, err)
 	}
-	if r.recorder, err = history.NewRecorder(r.run.Path(store.HistoryFile), r.access.clock.Now); err != nil {
+	path := ""
+	if r.run.Kept() {
+		path = r.run.Path(store.HistoryFile)
+	}
+	if r.recorder, err = history.NewRecorder(path, r.access.clock.Now); err != nil {
 		return fmt.Errorf("%w: %w", errNotStarted, err)
 	}
 	r.meta.HistoryStart = r.recorder.Start()
@@ -344,7 +355,8 @@ func (r *runner) recovery(ctx context.Context, crew *crew) {
 	// reading of the trees and the end of the members.
 	crew.close()
 	r.begin("comparing trees", treeTimeout, nil)
-	r.problem(r.run.WriteJSON(store.TreesFile, r.access.readTrees(ctx, r.cluster.Members())))
+	r.trees = r.access.readTrees(ctx, r.cluster.Members())
+	r.problem(r.run.WriteJSON(store.TreesFile, r.trees))
 }
 
 // finish stops the servers, collects what they leave, and takes everything down.
@@ -353,7 +365,9 @@ func (r *runner) finish(ctx context.Context) error {
 	stopping, cancel := r.access.clock.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	r.problem(r.cluster.StopNodes(stopping))
-	r.problem(r.cluster.Collect(stopping, r.run.Dir))
+	if r.run.Kept() {
+		r.problem(r.cluster.Collect(stopping, r.run.Dir))
+	}
 	r.problem(r.stop())
 	return nil
 }

@@ -41,8 +41,11 @@ func TestSimulatedRunsRepeat(t *testing.T) {
 	o := defaultOptions()
 	o.Workload, o.TimeLimit, o.Seed = "all", 20*time.Second, 5
 	_, first, results := simulatedRun(t, o)
-	if results.Verdict != workloads.VerdictOK {
-		t.Errorf("verdict %s: %s", results.Verdict, results.Cause)
+	for _, result := range results.Checkers {
+		// So short a run need not have every operation of every workload.
+		if result.Verdict != workloads.VerdictOK && result.Checker != workloads.NonVacuous {
+			t.Errorf("%s: %s: %s", result.Checker, result.Verdict, result.Cause)
+		}
 	}
 	if _, second, _ := simulatedRun(t, o); !bytes.Equal(first, second) {
 		line := 0

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -124,7 +126,7 @@ func (t *treeWalk) read(ctx context.Context, path string) {
 }
 
 // diskTrees reads what was collected from the members' disks.
-func diskTrees(members []string, path func(member string) string) ([]workloads.MemberLog, []workloads.MemberTree) {
+func diskTrees(members []string, collected fs.FS) ([]workloads.MemberLog, []workloads.MemberTree) {
 	logs := make([]workloads.MemberLog, len(members))
 	trees := make([]workloads.MemberTree, len(members))
 	var wg sync.WaitGroup
@@ -132,7 +134,7 @@ func diskTrees(members []string, path func(member string) string) ([]workloads.M
 		wg.Go(func() {
 			logs[i] = workloads.MemberLog{Member: member}
 			trees[i] = workloads.MemberTree{Member: member, Source: "disk"}
-			data, err := datadir.Load(path(member))
+			data, err := datadir.LoadFS(collected, path.Join(member, "data"), "what was collected of "+member)
 			if err == nil && len(data.Log) == 0 {
 				err = errors.New("it holds no transaction")
 			}

@@ -14,13 +14,17 @@ type FaultOutcome struct {
 	Detail    string // what the probe saw, for people
 }
 
+// NonVacuous is the name of CheckNonVacuous in results. Its stats count what must have
+// happened at least once.
+const NonVacuous = "non-vacuous"
+
 // CheckNonVacuous fails a run that proves nothing: a fault was asked for and
 // none was seen in effect, or an operation kind of the workload never
 // succeeded. Asked names the kinds of faults that the run was to have. A fault
 // that was never seen healed fails the run too, because what came after it,
 // recovery and final reads, was then no test.
 func CheckNonVacuous(history []Op, kinds []string, asked []string, outcomes []FaultOutcome) Result {
-	result := Result{Checker: "non-vacuous", Verdict: VerdictOK, Stats: map[string]any{}}
+	result := Result{Checker: NonVacuous, Verdict: VerdictOK, Stats: map[string]any{}}
 	succeeded := make(map[string]int)
 	for i := range history {
 		if op := &history[i]; op.Process >= 0 && op.Type == OK {

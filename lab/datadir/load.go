@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"sort"
 	"strconv"
 	"strings"
@@ -28,18 +28,21 @@ const versionDir = "version-2"
 
 // Load reads the data directory dir. Logs may stand in a directory of their own
 // (dataLogDir) when that lies below dir.
-func Load(dir string) (*Data, error) {
-	logs, snapshots, err := find(dir)
+func Load(dir string) (*Data, error) { return LoadFS(os.DirFS(dir), ".", dir) }
+
+// LoadFS reads the data directory dir of a file system; name is what errors call it.
+func LoadFS(fsys fs.FS, dir, name string) (*Data, error) {
+	logs, snapshots, err := find(fsys, dir, name)
 	if err != nil {
 		return nil, err
 	}
 	if len(logs) == 0 && len(snapshots) == 0 {
-		return nil, fmt.Errorf("%s holds neither a log nor a snapshot of ZooKeeper", dir)
+		return nil, fmt.Errorf("%s holds neither a log nor a snapshot of ZooKeeper", name)
 	}
 	data := &Data{}
 	newest := newTree()
 	for _, file := range snapshots {
-		read, err := readSnapshot(file.path, file.zxid)
+		read, err := readSnapshot(fsys, file.path, file.zxid)
 		if err != nil {
 			data.Skipped = append(data.Skipped, err.Error())
 			continue
@@ -48,7 +51,7 @@ func Load(dir string) (*Data, error) {
 		newest = read
 	}
 	for _, file := range logs {
-		if err := readLog(file.path, func(record *logRecord) error {
+		if err := readLog(fsys, file.path, func(record *logRecord) error {
 			data.Log = append(data.Log, workloads.LogRecord{Zxid: record.txn.Header.Zxid, Digest: record.digest})
 			if record.txn.Header.Zxid <= newest.zxid {
 				return nil
@@ -68,12 +71,12 @@ type dataFile struct {
 }
 
 // find lists the log and snapshot files below dir in the order of their zxids.
-func find(dir string) (logs, snapshots []dataFile, err error) {
-	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+func find(fsys fs.FS, dir, name string) (logs, snapshots []dataFile, err error) {
+	err = fs.WalkDir(fsys, dir, func(at string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if entry.IsDir() || filepath.Base(filepath.Dir(path)) != versionDir {
+		if entry.IsDir() || path.Base(path.Dir(at)) != versionDir {
 			return nil
 		}
 		kind, hex, found := strings.Cut(strings.TrimSuffix(entry.Name(), ".gz"), ".")
@@ -86,17 +89,17 @@ func find(dir string) (logs, snapshots []dataFile, err error) {
 		}
 		switch kind {
 		case "log":
-			logs = append(logs, dataFile{path, int64(zxid)})
+			logs = append(logs, dataFile{at, int64(zxid)})
 		case "snapshot":
-			snapshots = append(snapshots, dataFile{path, int64(zxid)})
+			snapshots = append(snapshots, dataFile{at, int64(zxid)})
 		}
 		return nil
 	})
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, nil, fmt.Errorf("no data directory at %s", dir)
+			return nil, nil, fmt.Errorf("no data directory at %s", name)
 		}
-		return nil, nil, fmt.Errorf("read the data directory: %w", err)
+		return nil, nil, fmt.Errorf("read the data directory %s: %w", name, err)
 	}
 	for _, files := range [][]dataFile{logs, snapshots} {
 		sort.Slice(files, func(i, j int) bool { return files[i].zxid < files[j].zxid })

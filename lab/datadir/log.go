@@ -8,7 +8,7 @@ import (
 	"hash/adler32"
 	"hash/crc64"
 	"io"
-	"os"
+	"io/fs"
 
 	"zoolab/zk/jute"
 )
@@ -37,8 +37,8 @@ type logRecord struct {
 // at its padding, or at a record that was torn by a crash; what a server loses
 // by taking an intact record for a torn one shows as a gap to those who compare
 // logs. A file that a crash left without a header holds nothing.
-func readLog(path string, each func(*logRecord) error) error {
-	file, err := os.Open(path)
+func readLog(fsys fs.FS, path string, each func(*logRecord) error) error {
+	file, err := fsys.Open(path)
 	if err != nil {
 		return fmt.Errorf("read the log: %w", err)
 	}

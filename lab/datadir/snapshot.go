@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"hash/adler32"
 	"io"
-	"os"
+	"io/fs"
 	"strings"
 
 	"zoolab/zk/jute"
@@ -15,8 +15,8 @@ import (
 const snapshotMagic = 0x5a4b534e // "ZKSN"
 
 // readSnapshot reads a snapshot whole. The checksum must be right.
-func readSnapshot(path string, zxid int64) (*tree, error) {
-	data, err := readWhole(path)
+func readSnapshot(fsys fs.FS, path string, zxid int64) (*tree, error) {
+	data, err := readWhole(fsys, path)
 	if err != nil {
 		return nil, fmt.Errorf("read the snapshot %s: %w", path, err)
 	}
@@ -28,8 +28,8 @@ func readSnapshot(path string, zxid int64) (*tree, error) {
 	return t, nil
 }
 
-func readWhole(path string) ([]byte, error) {
-	file, err := os.Open(path)
+func readWhole(fsys fs.FS, path string) ([]byte, error) {
+	file, err := fsys.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -15,15 +15,19 @@ type Recorder struct {
 	start time.Time
 
 	mu     sync.Mutex // guards what follows
-	file   *os.File
+	file   *os.File   // nil for none
 	ops    []workloads.Op
 	err    error // the first failure to write the file
 	line   []byte
 	closed bool
 }
 
-// NewRecorder starts a run by a clock and creates the file at path.
+// NewRecorder starts a run by a clock and creates the file at path; with an empty path the
+// history is kept in memory only.
 func NewRecorder(path string, now func() time.Time) (*Recorder, error) {
+	if path == "" {
+		return &Recorder{now: now, start: now()}, nil
+	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("create the history: %w", err)
@@ -49,6 +53,9 @@ func (r *Recorder) Record(op workloads.Op) workloads.Op {
 		return op
 	}
 	r.ops = append(r.ops, op)
+	if r.file == nil {
+		return op
+	}
 	line, err := appendJSON(r.line[:0], op)
 	if err == nil {
 		r.line = line
@@ -76,6 +83,9 @@ func (r *Recorder) Close() ([]workloads.Op, error) {
 		return r.ops, r.err
 	}
 	r.closed = true
+	if r.file == nil {
+		return r.ops, nil
+	}
 	if err := r.file.Close(); err != nil && r.err == nil {
 		r.err = fmt.Errorf("close the history: %w", err)
 	}

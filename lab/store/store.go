@@ -104,10 +104,13 @@ func Find(dir string) (*Run, error) {
 	return &Run{Dir: resolved}, nil
 }
 
-// Run is the directory of one run.
+// Run is the directory of one run. One without a directory keeps nothing of what is written.
 type Run struct {
 	Dir string
 }
+
+// Kept reports whether the run has a directory.
+func (r *Run) Kept() bool { return r.Dir != "" }
 
 // Path is the path of one of the run's files.
 func (r *Run) Path(name string) string { return filepath.Join(r.Dir, name) }
@@ -123,6 +126,9 @@ func (r *Run) WriteFile(name string, data []byte) error {
 // Write replaces one of the run's files by what write produces. The old file
 // stays if write fails.
 func (r *Run) Write(name string, write func(io.Writer) error) error {
+	if !r.Kept() {
+		return nil
+	}
 	path := r.Path(name)
 	file, err := os.Create(path + ".new")
 	if err != nil {
@@ -143,6 +149,9 @@ func (r *Run) Write(name string, write func(io.Writer) error) error {
 
 // WriteJSON replaces one of the run's files by a value in JSON.
 func (r *Run) WriteJSON(name string, value any) error {
+	if !r.Kept() {
+		return nil
+	}
 	data, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)

@@ -19,6 +19,8 @@ const (
 	initLimitTicks = 10
 	syncLimitTicks = 4
 	snapCount      = 40
+	// guestSnapCount is snapCount where clients write more and write larger trees.
+	guestSnapCount = 250
 	commitLogCount = 30 // small, so that learners are often beyond it
 	finalizeWaitMs = 200
 	dataDir        = "/data"
@@ -120,6 +122,9 @@ func (m *member) config() replica.Config {
 	cfg.UpgradeSessions = cfg.LocalSessions
 	if m.w.reconfigures() {
 		m.membershipConfig(&cfg)
+	}
+	if m.w.guests != nil {
+		cfg.SnapCount = guestSnapCount
 	}
 	return cfg
 }

@@ -64,8 +64,14 @@ func (c *Cluster) Members() []cluster.Member { return c.members }
 // Start does nothing: the members run.
 func (c *Cluster) Start(context.Context) error { return nil }
 
+// farewell is the time in which members that are told to end write what they have logged.
+const farewell = time.Second
+
 // StopNodes ends all processes; what they wrote stays with the kernel.
-func (c *Cluster) StopNodes(context.Context) error {
+func (c *Cluster) StopNodes(ctx context.Context) error {
+	if err := c.Sleep(ctx, farewell); err != nil {
+		return err
+	}
 	for _, member := range c.members {
 		c.ensemble.Kill(member.ID, false)
 	}

@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
+	"testing/fstest" // its file system in memory is nothing but that
 
 	"zoolab/lab/datadir"
 	nodesim "zoolab/node/sim"
@@ -51,17 +52,18 @@ func (c *Cluster) Tree(member, skip string) (map[string]workloads.TreeNode, erro
 	if _, _, err := c.Mode(member); err != nil {
 		return nil, err
 	}
+	everybody := tree.Caller{Rules: &tree.Rules{SkipACL: true}}
 	t, nodes := c.ensemble.Tree(id), make(map[string]workloads.TreeNode)
 	for paths := []string{"/"}; len(paths) > 0; paths = paths[1:] {
 		at := paths[0]
 		if at == skip {
 			continue
 		}
-		data, stat, err := t.GetData(at, tree.Caller{}, nil)
+		data, stat, err := t.GetData(at, everybody, nil)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", at, err)
 		}
-		children, err := t.Children(at, tree.Caller{}, nil)
+		children, err := t.Children(at, everybody, nil)
 		if err != nil {
 			return nil, fmt.Errorf("children of %s: %w", at, err)
 		}
@@ -79,49 +81,52 @@ func (c *Cluster) Tree(member, skip string) (map[string]workloads.TreeNode, erro
 
 // Collect implements cluster.Cluster.
 func (c *Cluster) Collect(_ context.Context, dir string) error {
-	for i, member := range c.members {
-		target := filepath.Join(dir, member.Name)
-		state, err := json.Marshal(map[string]string{"State": c.ensemble.State(member.ID).String()})
-		if err != nil {
-			return fmt.Errorf("sim: collect: %w", err)
-		}
-		err = errors.Join(
-			os.MkdirAll(target, 0o755),
-			os.WriteFile(filepath.Join(target, "node.log"), []byte(c.logs[i].String()), 0o644),
-			os.WriteFile(filepath.Join(target, "state.json"), state, 0o644),
-			copyOut(c.ensemble.Disk(member.ID), nodesim.DataDir, filepath.Join(target, "data")),
-		)
-		if err != nil {
-			return fmt.Errorf("sim: collect %s: %w", member.Name, err)
-		}
+	files, err := c.Files()
+	if err == nil {
+		err = os.CopyFS(dir, files)
+	}
+	if err != nil {
+		return fmt.Errorf("sim: collect: %w", err)
 	}
 	return nil
 }
 
-// copyOut copies a directory of a simulated disk.
-func copyOut(disk vfs.FS, from, to string) error {
+// Files are what Collect writes: of each member its log, its state and its data directory.
+func (c *Cluster) Files() (fs.FS, error) {
+	files := make(fstest.MapFS)
+	for i, member := range c.members {
+		state, err := json.Marshal(map[string]string{"State": c.ensemble.State(member.ID).String()})
+		if err != nil {
+			return nil, err
+		}
+		files[member.Name+"/node.log"] = &fstest.MapFile{Data: []byte(c.logs[i].String()), Mode: 0o644}
+		files[member.Name+"/state.json"] = &fstest.MapFile{Data: state, Mode: 0o644}
+		if err := addFiles(files, c.ensemble.Disk(member.ID), nodesim.DataDir, member.Name+"/data"); err != nil {
+			return nil, fmt.Errorf("the disk of %s: %w", member.Name, err)
+		}
+	}
+	return files, nil
+}
+
+// addFiles adds a file of a simulated disk, or all in a directory.
+func addFiles(files fstest.MapFS, disk vfs.FS, from, to string) error {
 	info, err := disk.Stat(from)
 	if err != nil {
 		return err
 	}
 	if !info.IsDir {
-		return copyFile(disk, from, to)
-	}
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return err
+		source, err := disk.Open(from)
+		if err != nil {
+			return err
+		}
+		content := make([]byte, info.SizeBytes)
+		_, err = io.ReadFull(source, content)
+		files[to] = &fstest.MapFile{Data: content, Mode: 0o644}
+		return errors.Join(err, source.Close())
 	}
 	names, err := disk.List(from)
 	for _, name := range names {
-		err = errors.Join(err, copyOut(disk, path.Join(from, name), filepath.Join(to, name)))
+		err = errors.Join(err, addFiles(files, disk, path.Join(from, name), path.Join(to, name)))
 	}
 	return err
-}
-
-func copyFile(disk vfs.FS, from, to string) error {
-	source, err := disk.Open(from)
-	if err != nil {
-		return err
-	}
-	content, err := io.ReadAll(source)
-	return errors.Join(err, source.Close(), os.WriteFile(to, content, 0o644))
 }
