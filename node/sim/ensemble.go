@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"math/rand/v2"
 	"runtime/debug"
 	"time"
@@ -72,7 +71,7 @@ func (e *Ensemble) Next() bool {
 	if len(w.events) == 0 {
 		return false
 	}
-	next := heap.Pop(&w.events).(event)
+	next := w.events.pop()
 	w.nowUs = next.atUs
 	next.do()
 	return true

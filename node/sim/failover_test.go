@@ -88,3 +88,32 @@ func (w *world) votersBut(gone ...int64) (left quorum.Set) {
 	}
 	return left
 }
+
+// TestMemberThatCannotLead has a member that wins elections, and that nobody can connect to:
+// another must come to lead, also where the vote of that member is needed for it.
+func TestMemberThatCannotLead(t *testing.T) {
+	for seed := uint64(1); seed <= 5; seed++ {
+		w := newWorld(Options{Seed: seed, Members: 3, Shape: Plain})
+		w.healed = true // nothing fails but by our hand
+		deaf := w.members[2]
+		deaf.deaf = true
+		for range 3 {
+			w.until(w.nowUs + 5*second)
+			leader := w.leader()
+			if leader == nil || leader == deaf {
+				t.Errorf("seed %d: nobody leads at %d us, though one member can: %v", seed, w.nowUs, leader)
+				break
+			}
+			leader.kill("it leads")
+			w.until(w.nowUs + 5*second)
+			if w.leader() == nil {
+				t.Errorf("seed %d: nobody leads at %d us, 5 s after a leader was lost", seed, w.nowUs)
+				break
+			}
+			leader.revive()
+		}
+		for _, v := range w.end().Violations {
+			t.Error(v)
+		}
+	}
+}

@@ -183,7 +183,7 @@ func (w *world) healAll() {
 	w.healed = true
 	clear(w.net.blocked)
 	for _, m := range w.members {
-		m.slowDiskUs, m.nextFault = 0, nil
+		m.slowDiskUs, m.nextFault, m.deaf = 0, nil, false
 		if m.up {
 			m.fs.Clear()
 		}

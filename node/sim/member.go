@@ -41,10 +41,12 @@ type member struct {
 	fs          *vfs.Faulty     // the disk as the process sees it
 	storage     *storage.Storage
 	replica     *replica.Replica
+	effects     []replica.Effect // being carried out, those of inner steps last
 	startedUs   int64
 	queue       []replica.Effect // disk effects not yet carried out
 	diskBusy    bool
 
+	deaf        bool       // nobody can connect to its quorum port
 	slowDiskUs  int64      // added to each disk effect by a fault
 	nextFault   *diskFault // for the next process
 	endsAtFault bool       // the process is to end at the operation that its disk fails
@@ -235,14 +237,18 @@ func (m *member) step(in replica.Input) {
 		return
 	}
 	defer m.catchPanic()
-	// The slice is the replica's, and carrying an effect out may step it again.
-	effects := append([]replica.Effect(nil), m.replica.Step(m.now(), in)...)
+	// The slice is the replica's, and carrying an effect out may step it again: then those
+	// of the inner step are put behind ours.
+	first := len(m.effects)
+	m.effects = append(m.effects, m.replica.Step(m.now(), in)...)
+	end := len(m.effects)
+	defer func() { m.effects = m.effects[:first] }()
 	born := m.incarnation
-	for _, e := range effects {
+	for i := first; i < end; i++ {
 		if m.incarnation != born {
 			return
 		}
-		m.carryOut(e)
+		m.carryOut(m.effects[i])
 	}
 	if m.up {
 		m.w.truth.stepped(m)

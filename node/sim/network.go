@@ -136,7 +136,7 @@ func (n *network) dial(from *member, conn zab.ConnID, to int64) {
 			n.w.after(dialTimeoutUs, func() { n.fail(from, born, conn, "timeout") })
 			return
 		}
-		if !target.up {
+		if !target.up || target.deaf {
 			n.fail(from, born, conn, "refused")
 			return
 		}

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -44,20 +43,55 @@ type event struct {
 	do   func()
 }
 
+func (e *event) before(o *event) bool {
+	return e.atUs < o.atUs || e.atUs == o.atUs && e.seq < o.seq
+}
+
+// eventHeap has the next event first, and none before its parent at (i-1)/4. It is a type of
+// its own since container/heap's interface costs an allocation for each event.
 type eventHeap []event
 
-func (h eventHeap) Len() int { return len(h) }
-func (h eventHeap) Less(i, j int) bool {
-	return h[i].atUs < h[j].atUs || h[i].atUs == h[j].atUs && h[i].seq < h[j].seq
+func (h *eventHeap) push(e event) {
+	*h = append(*h, e)
+	all := *h
+	at := len(all) - 1
+	for at > 0 {
+		parent := (at - 1) / 4
+		if !e.before(&all[parent]) {
+			break
+		}
+		all[at] = all[parent]
+		at = parent
+	}
+	all[at] = e
 }
-func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
-func (h *eventHeap) Pop() any {
-	old := *h
-	e := old[len(old)-1]
-	old[len(old)-1] = event{}
-	*h = old[:len(old)-1]
-	return e
+
+func (h *eventHeap) pop() event {
+	all := *h
+	first, n := all[0], len(all)-1
+	e := all[n]
+	all[n] = event{}
+	all = all[:n]
+	*h = all
+	for at := 0; n > 0; {
+		least := 4*at + 1
+		if least >= n {
+			all[at] = e
+			break
+		}
+		for child := least + 1; child < min(4*at+5, n); child++ {
+			if all[child].before(&all[least]) {
+				least = child
+			}
+		}
+		if e.before(&all[least]) {
+			all[at] = e
+			break
+		}
+		all[at] = all[least]
+		at = least
+	}
+	return first
 }
 
 // world is one run.
@@ -185,7 +219,7 @@ func (w *world) run() {
 // until lets everything happen that is due by a time.
 func (w *world) until(atUs int64) {
 	for len(w.events) > 0 && w.events[0].atUs <= atUs && !w.failed() {
-		e := heap.Pop(&w.events).(event)
+		e := w.events.pop()
 		w.nowUs = e.atUs
 		e.do()
 		if w.result.Events++; w.result.Events > maxEvents {
@@ -198,7 +232,7 @@ func (w *world) until(atUs int64) {
 // after plans something.
 func (w *world) after(delayUs int64, do func()) {
 	w.seq++
-	heap.Push(&w.events, event{atUs: w.nowUs + delayUs, seq: w.seq, do: do})
+	w.events.push(event{atUs: w.nowUs + delayUs, seq: w.seq, do: do})
 }
 
 // between draws a duration.

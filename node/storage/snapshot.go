@@ -8,6 +8,7 @@ import (
 	"hash/adler32"
 	"io"
 	"path"
+	"sync"
 
 	"zoolab/node/vfs"
 	"zoolab/zk/jute"
@@ -132,7 +133,8 @@ func writeSnapshotFile(fs vfs.FS, name string, src SnapshotSource, cancelled fun
 	}
 	out := compressionOf(name).writer(&pacedFile{file: file})
 	w := &sealedWriter{sum: adler32.New(), out: out, cancelled: cancelled}
-	w.buffer = bufio.NewWriterSize(w, snapshotBufferBytes)
+	w.buffer = snapshotBuffer(w)
+	defer releaseSnapshotBuffer(w.buffer)
 	err = w.writeSnapshot(src)
 	if err == nil {
 		err = out.Close()
@@ -141,6 +143,20 @@ func writeSnapshotFile(fs vfs.FS, name string, src SnapshotSource, cancelled fun
 		err = file.Sync()
 	}
 	return errors.Join(err, file.Close())
+}
+
+// snapshotBuffers keeps what snapshots are written through: small ones cost little else.
+var snapshotBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, snapshotBufferBytes) }}
+
+func snapshotBuffer(w io.Writer) *bufio.Writer {
+	buffer := snapshotBuffers.Get().(*bufio.Writer)
+	buffer.Reset(w)
+	return buffer
+}
+
+func releaseSnapshotBuffer(buffer *bufio.Writer) {
+	buffer.Reset(nil) // not to hold what it wrote to
+	snapshotBuffers.Put(buffer)
 }
 
 // pacedFile syncs a file now and then while it is written.
@@ -256,7 +272,8 @@ func writeTree(w *bufio.Writer, src SnapshotSource) error {
 // WriteSnapshotStream writes a snapshot as it goes over the quorum port behind a
 // SNAP packet: the tree without file header, seals and digest, and a signature.
 func WriteSnapshotStream(w io.Writer, src SnapshotSource) error {
-	buffer := bufio.NewWriterSize(w, snapshotBufferBytes)
+	buffer := snapshotBuffer(w)
+	defer releaseSnapshotBuffer(buffer)
 	if err := writeTree(buffer, src); err != nil {
 		return fmt.Errorf("send a snapshot: %w", err)
 	}

@@ -112,7 +112,7 @@ func (v *View) ACLs(yield func(id int64, acl []jute.ACL) bool) {
 // the path "". The stat is valid until yield returns. Nothing is locked while yield runs. A second call goes on where the
 // first was stopped.
 func (v *View) Nodes(yield func(path string, data []byte, aclID int64, stat *jute.StatPersisted) bool) {
-	batch := make([]viewNode, 0, viewBatchLen)
+	batch := make([]viewNode, 0, min(viewBatchLen, v.lastSeq))
 	for {
 		batch = v.read(batch[:0])
 		if len(batch) == 0 {

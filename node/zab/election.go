@@ -200,7 +200,8 @@ func (c *Core) notificationReceived(from int64, n *jute.Notification) {
 	case jute.Looking:
 		c.lookingVote(from, v)
 	case jute.Following, jute.Leading:
-		if c.isVoter(v.leader) {
+		// Those who follow a leader may not have reached it either.
+		if c.isVoter(v.leader) && !c.shuns(v.leader) {
 			c.establishedVote(from, v)
 		}
 	}

@@ -85,7 +85,7 @@ func (c *Core) dial() {
 
 func (c *Core) leaderConnected() {
 	f := &c.follow
-	c.leaderReached()
+	c.reached(f.leader)
 	f.stage = stageLeaderInfo
 	f.deadlineMs = c.nowMs + c.initLimitMs()
 	kind := jute.PacketFollowerInfo
@@ -106,7 +106,7 @@ func (c *Core) leaderDisconnected(reason string) {
 		return
 	}
 	if f.stage == stageDial {
-		c.leaderUnreached()
+		c.unreached(f.leader)
 	}
 	f.conn = 0 // it is closed already
 	c.lookAgain(fmt.Sprintf("lost leader %d: %s", lost, reason), lost)
@@ -117,7 +117,7 @@ func (c *Core) tickFollower() {
 	switch {
 	case c.nowMs >= f.deadlineMs:
 		if f.stage == stageDial {
-			c.leaderUnreached()
+			c.unreached(f.leader)
 		}
 		c.leaveLeader("it said nothing for too long")
 	case f.conn == 0 && c.nowMs >= f.redialAtMs:

@@ -79,7 +79,8 @@ func (c *Core) joinEpoch(l *learner) {
 
 // countConnected counts a voter that told us which epoch it has accepted.
 func (c *Core) countConnected(l *learner) {
-	if !l.observer {
+	c.reached(c.cfg.SID)
+	if c.counts(l) {
 		c.lead.connected.Add(l.sid)
 	}
 }
@@ -149,7 +150,7 @@ func (c *Core) ackEpochReceived(l *learner, p jute.QuorumPacket) {
 	if currentEpoch == -1 {
 		return // accepted for an earlier leader: it is synchronized, but doesn't count
 	}
-	if l.observer || c.weight(l.sid) == 0 {
+	if !c.counts(l) || c.weight(l.sid) == 0 {
 		return // if it is ahead then of what nobody whose vote counts had: it is cut
 	}
 	if currentEpoch > c.lead.ownEpoch || currentEpoch == c.lead.ownEpoch && p.Zxid > c.lead.ownZxid {
@@ -221,7 +222,7 @@ func (c *Core) ackReceived(l *learner, zxid int64) {
 		switch {
 		case c.lead.phase == phaseBroadcast:
 			c.serve(l)
-		case !l.observer:
+		case c.counts(l):
 			c.lead.newLeader.Add(l.sid)
 			c.checkNewLeader()
 		}
@@ -358,6 +359,7 @@ func (c *Core) tickLeader() {
 	switch {
 	case c.lead.phase < phaseBroadcast:
 		if c.nowMs >= c.lead.deadlineMs {
+			c.nobodyCame()
 			c.lookAgain(fmt.Sprintf("no quorum followed within initLimit: connected %v, accepted epoch %d %v, synchronized %v",
 				c.lead.connected.Sids(), c.lead.epoch, c.lead.accepted.Sids(), c.lead.newLeader.Sids()), nobody)
 		}

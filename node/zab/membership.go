@@ -132,6 +132,14 @@ func (c *Core) commits(zxid int64, s quorum.Set) bool {
 		(next == nil || next.Version > zxid || next.Verifier.ContainsQuorum(s))
 }
 
+// counts reports whether a learner counts for an epoch and for its NEWLEADER. Who observes
+// does not, unless the proposed configuration gives it a vote: it can't know that before it
+// is synchronized, and without it there may be no quorum. Until then it does as followers do.
+func (c *Core) counts(l *learner) bool {
+	next := c.members.next
+	return !l.observer || next != nil && next.votes(l.sid) && !c.members.committed.votes(l.sid)
+}
+
 // parseMembership reads a text; ok is false where memberships don't change, or it can't be read.
 func (c *Core) parseMembership(text []byte) (m Membership, ok bool) {
 	if c.cfg.Reconfig == nil || len(text) <= 1 {

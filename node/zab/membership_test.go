@@ -145,3 +145,39 @@ func TestCandidateOfCommittedMembership(t *testing.T) {
 		t.Error("a member of the proposed configuration with more of the log does not win")
 	}
 }
+
+// TestObserverThatIsToVote: a member that observes by the committed membership comes as an
+// observer, as it has not heard that the proposed one needs it. It counts until the leader is
+// established, and is compared with the leader; then it does not, as it gets no proposals.
+func TestObserverThatIsToVote(t *testing.T) {
+	const last, epoch = 0x200000005, 0x300000000
+	c, _ := reconfigurable(t, Boot{AcceptedEpoch: 2, CurrentEpoch: 2, LastZxid: last}, testMembership(t, 5, last))
+	for _, from := range []int64{2, 4} {
+		c.Step(0, NotificationReceived{From: from, N: jute.Notification{
+			State: jute.Looking, Leader: 1, Zxid: last, ElectionEpoch: 1, PeerEpoch: 2, Version: 2,
+		}})
+	}
+	if c.Step(200, Tick{}); c.Role() != RoleLeading {
+		t.Fatalf("member 1 is %v", c.Role())
+	}
+	both := func(kinds [2]jute.PacketType, zxid int64, data func(sid int64) []byte) {
+		for i, sid := range []int64{2, 4} {
+			c.Step(200, PacketReceived{Conn: ConnID(sid), Packet: jute.QuorumPacket{Type: kinds[i], Zxid: zxid, Data: data(sid)}})
+		}
+		c.Step(200, DiskDone{Seq: c.lastSeq})
+	}
+	for _, conn := range []ConnID{2, 4} {
+		c.Step(200, ConnOpened{Conn: conn, Incoming: true})
+	}
+	both([2]jute.PacketType{jute.PacketFollowerInfo, jute.PacketObserverInfo}, 0x200000000, func(sid int64) []byte {
+		return jute.Marshal(&jute.LearnerInfo{ServerID: sid, ProtocolVersion: protocolVersion, ConfigVersion: 0x100000001})
+	})
+	both([2]jute.PacketType{jute.PacketAckEpoch, jute.PacketAckEpoch}, last, func(int64) []byte { return []byte{0, 0, 0, 2} })
+	both([2]jute.PacketType{jute.PacketAck, jute.PacketAck}, epoch, func(int64) []byte { return nil })
+	if committed, _ := c.Memberships(); c.Role() != RoleLeaderEstablished || committed.Version != last {
+		t.Fatalf("member 1 is %v, with membership %x", c.Role(), committed.Version)
+	}
+	if l := c.learner(4); c.counts(l) {
+		t.Error("member 4 counts, and is sent no proposals")
+	}
+}

@@ -15,7 +15,8 @@ import (
 type reach struct {
 	// gone has the voters whose election port could not be reached when it was tried last.
 	gone quorum.Set
-	// unled has the leaders that were found and whose quorum port could not be reached.
+	// unled has the leaders that were found and whose quorum port could not be reached: others,
+	// or this member, when those who voted for it never came.
 	unled map[int64]unled
 }
 
@@ -25,8 +26,8 @@ type unled struct {
 	untilMs int64 // until then somebody else is preferred
 }
 
-// firstShunMs is how long a leader that could not be reached is not voted for: long enough
-// for an election. It doubles with each time, up to initLimit.
+// firstShunMs is how long a leader that could not be reached is not voted for, nor joined:
+// long enough for an election. It doubles with each time, up to half of initLimit.
 const firstShunMs = 500
 
 func (c *Core) voterUnreachable(sid int64) {
@@ -46,27 +47,25 @@ func (c *Core) awaited(sid int64) bool {
 	return sid == e.vote.leader || sid != e.lost && !c.reach.gone.Has(sid)
 }
 
-// leaderUnreached notes that the leader we found could not be reached, so that the next
-// election prefers another. Otherwise a member whose name nobody can resolve, and whose vote
-// is the best, would win one election after the other.
-func (c *Core) leaderUnreached() {
+// unreached notes that a leader could not be reached, so that the next election prefers
+// another. Otherwise a member whose name nobody can resolve, and whose vote is the best, would
+// win one election after the other.
+func (c *Core) unreached(leader int64) {
 	if c.reach.unled == nil {
 		c.reach.unled = make(map[int64]unled)
 	}
-	u := c.reach.unled[c.follow.leader]
+	u := c.reach.unled[leader]
 	u.times = min(u.times+1, 16)
-	u.untilMs = c.nowMs + min(firstShunMs<<(u.times-1), c.initLimitMs())
-	c.reach.unled[c.follow.leader] = u
+	u.untilMs = c.nowMs + min(firstShunMs<<(u.times-1), c.initLimitMs()/2)
+	c.reach.unled[leader] = u
 }
 
-// leaderReached forgets that the leader could not be reached before.
-func (c *Core) leaderReached() { delete(c.reach.unled, c.follow.leader) }
+// reached forgets that a leader could not be reached before.
+func (c *Core) reached(leader int64) { delete(c.reach.unled, leader) }
 
 // shuns reports whether another than sid is to be voted for, whatever its log. A member
 // that is needed is shunned for a while only, and who has what was committed is needed.
-func (c *Core) shuns(sid int64) bool {
-	return sid != c.cfg.SID && c.nowMs < c.reach.unled[sid].untilMs
-}
+func (c *Core) shuns(sid int64) bool { return c.nowMs < c.reach.unled[sid].untilMs }
 
 // reconsiderShunned takes a better vote that was not taken while its candidate was shunned.
 func (c *Core) reconsiderShunned() {
@@ -79,12 +78,13 @@ func (c *Core) reconsiderShunned() {
 }
 
 // voteElsewhere hears, as a candidate that is not established, whom a voter is for. Those
-// who left for a better one don't come back in this round.
+// who left for a better one don't come back in this round, nor do those who began another.
 func (c *Core) voteElsewhere(from int64, n *jute.Notification) {
 	if c.role != RoleLeading || !c.isVoter(from) {
 		return
 	}
-	knowsNobody := n.State == jute.Looking && n.Leader == from // it will find us
+	// Whoever restarted begins with a low round, and will find us.
+	knowsNobody := n.State == jute.Looking && n.Leader == from && n.ElectionEpoch <= c.election.round
 	if n.Leader == c.cfg.SID || knowsNobody || !c.isVoter(n.Leader) {
 		c.lead.elsewhere.Remove(from)
 		return
@@ -99,11 +99,20 @@ func (c *Core) voteElsewhere(from int64, n *jute.Notification) {
 func (c *Core) checkDeserted() {
 	var left quorum.Set
 	for _, sid := range c.members.voters {
-		if !c.lead.elsewhere.Has(sid) || slices.ContainsFunc(c.learners, func(l *learner) bool { return l.sid == sid && !l.observer }) {
+		absent := c.lead.elsewhere.Has(sid) || c.reach.gone.Has(sid)
+		if !absent || slices.ContainsFunc(c.learners, func(l *learner) bool { return l.sid == sid && c.counts(l) }) {
 			left.Add(sid)
 		}
 	}
 	if !c.containsQuorum(left) {
-		c.lookAgain(fmt.Sprintf("members %v vote for others, and without them there is no quorum", c.lead.elsewhere.Sids()), nobody)
+		c.nobodyCame()
+		c.lookAgain(fmt.Sprintf("members %v vote for others, members %v are gone, and without them there is no quorum", c.lead.elsewhere.Sids(), c.reach.gone.Sids()), nobody)
+	}
+}
+
+// nobodyCame notes, when a candidate gives up, that it may be one that nobody can reach.
+func (c *Core) nobodyCame() {
+	if c.lead.connected.Len() <= 1 {
+		c.unreached(c.cfg.SID)
 	}
 }
