@@ -104,6 +104,7 @@ Examples
   go run ./lab -nemesis kill -seed 7 -rate 1000     the same faults whenever it is run
   go run ./lab -schedule store/latest/schedule.yaml replay the faults of the newest run
   go run ./lab -plan lab/plan.yaml                  several runs, one verdict
+  go run ./lab -cluster sim -seeds 1000             a thousand runs in a deterministic simulator
   go run ./lab -image zookeeper:3.9 -cluster docker another server's image
 
 Commands

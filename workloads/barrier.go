@@ -186,8 +186,8 @@ func enterBarrier(ctx context.Context, client Service, op Op, participant int64,
 //   - nobody goes out early: whoever finds that all have left does so after each that
 //     had certainly entered at least began to leave;
 //   - who asks, behind a sync, after all have left is let out. An attempt to enter
-//     that had no answer may make a znode at any later time; of its round this is not
-//     asked.
+//     that had no answer, or only after its participant left, may make a znode behind
+//     that; of its round this is not asked.
 //
 // Znodes of a round have their participants' names, so that attempts that are
 // repeated change nothing.
@@ -220,9 +220,10 @@ type attempts struct {
 type barrierHistory struct {
 	key             string
 	enters, leaves  [barrierSize]attempts
-	unsure          bool         // some attempt to enter had no answer
-	in, out         []*Operation // answers that say open
-	shutIn, shutOut []*Operation // answers that say shut
+	unsure          bool             // some attempt to enter may have come after its participant left
+	lastEnter       [barrierSize]int // ReturnIndex of the last attempt to end
+	in, out         []*Operation     // answers that say open
+	shutIn, shutOut []*Operation     // answers that say shut
 }
 
 func gatherRound(key keyOperations) *barrierHistory {
@@ -233,8 +234,11 @@ func gatherRound(key keyOperations) *barrierHistory {
 		open := answered && list[1] == barrierOpen
 		switch f := operation.Invoke.F; {
 		case f == "enter":
-			round.enters[participantOf(operation)].note(operation)
-			round.unsure = round.unsure || operation.Complete.Type == Info
+			participant := participantOf(operation)
+			round.enters[participant].note(operation)
+			if operation.Complete.Type != Fail {
+				round.lastEnter[participant] = max(round.lastEnter[participant], operation.ReturnIndex)
+			}
 			if open {
 				round.in = append(round.in, operation)
 			}
@@ -249,6 +253,9 @@ func gatherRound(key keyOperations) *barrierHistory {
 		case f == "out" && answered:
 			round.shutOut = append(round.shutOut, operation)
 		}
+	}
+	for participant, leave := range round.leaves {
+		round.unsure = round.unsure || leave.sure != nil && round.lastEnter[participant] > leave.sure.Invoke.Index
 	}
 	return round
 }

@@ -72,6 +72,17 @@ func TestBarrierStories(t *testing.T) {
 			}
 			act(s, OK, "out", 0, barrierShut)
 		}},
+		{"an attempt to enter ends after its participant has left", "", func(s *script) {
+			s.begin(99, "enter", numbers(0))
+			s.history[0].Key, s.history[0].Value = "b0", int64(0)
+			enterAll(s)
+			for participant := range int64(3) {
+				act(s, OK, "leave", participant, barrierDone)
+			}
+			s.end(99, OK, "enter", numbers(0, barrierDone))
+			s.history[len(s.history)-1].Key = "b0"
+			act(s, OK, "out", 0, barrierShut)
+		}},
 		{"an attempt to enter comes late", "", func(s *script) {
 			act(s, Info, "enter", 0, barrierDone)
 			enterAll(s)

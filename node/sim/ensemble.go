@@ -37,7 +37,7 @@ func NewEnsemble(o EnsembleOptions) (*Ensemble, error) {
 		opts:   Options{Seed: o.Seed, Members: o.Members, Shape: Plain},
 		random: rand.New(rand.NewPCG(o.Seed, 0x5eed)),
 		healed: true, // this package injects no fault by itself
-		guests: &guests{log: o.Log},
+		guests: &guests{log: o.Log, cut: make(map[direction]int)},
 	}
 	w.result.Counts = make(map[string]int)
 	var err error
@@ -140,13 +140,39 @@ func (e *Ensemble) Resume(sid int64) {
 }
 
 // Block holds the packets of links back, until Unblock.
-func (e *Ensemble) Block(links []nemesis.Link) { e.w.net.block(links, 1) }
+func (e *Ensemble) Block(links []nemesis.Link) { e.block(links, 1) }
 
 // Unblock ends one Block of each link.
-func (e *Ensemble) Unblock(links []nemesis.Link) { e.w.net.block(links, -1) }
+func (e *Ensemble) Unblock(links []nemesis.Link) { e.block(links, -1) }
 
-// Passes reports whether packets from one member reach another.
-func (e *Ensemble) Passes(from, to int64) bool { return e.w.net.passes(from, to) }
+func (e *Ensemble) block(links []nemesis.Link, by int) {
+	for _, l := range links {
+		if way, ok := e.clientWay(l); ok {
+			e.w.guests.cut[way] += by
+		} else {
+			e.w.net.block([]nemesis.Link{l}, by)
+		}
+	}
+}
+
+// clientWay says which way between clients and a member a link is, if it is one.
+func (e *Ensemble) clientWay(l nemesis.Link) (direction, bool) {
+	switch nemesis.Clients {
+	case l.From:
+		return direction{sid: e.w.named(l.To).sid}, true
+	case l.To:
+		return direction{sid: e.w.named(l.From).sid, toClient: true}, true
+	}
+	return direction{}, false
+}
+
+// Passes reports whether packets of a link arrive.
+func (e *Ensemble) Passes(l nemesis.Link) bool {
+	if way, ok := e.clientWay(l); ok {
+		return e.w.guests.cut[way] == 0
+	}
+	return e.w.net.passes(e.w.named(l.From).sid, e.w.named(l.To).sid)
+}
 
 // catchPanic is deferred where a member's code is called: a failed assertion ends its process.
 func (m *member) catchPanic() {

@@ -13,9 +13,15 @@ import (
 type guests struct {
 	log   func(at time.Time, line string)
 	conns []*Guest
-	// cut has the members from and to which nothing of a client passes, with the number of
-	// faults that want it so.
-	cut map[int64]int
+	// cut has the directions in which nothing passes between clients and a member, with the
+	// number of faults that want it so.
+	cut map[direction]int
+}
+
+// direction is one way between the clients and a member.
+type direction struct {
+	sid      int64
+	toClient bool
 }
 
 func (g *guests) hear(nowUs int64, line string) {
@@ -66,7 +72,7 @@ var errRefused = errors.New("connection refused")
 // Connect opens a connection and asks for a session. The handler hears what becomes of it.
 func (e *Ensemble) Connect(sid int64, request jute.ReadOnlyConnectRequest, client GuestHandler) *Guest {
 	c := &Guest{w: e.w, client: client, member: e.member(sid)}
-	c.toMember.guest, c.toClient.guest = c, c
+	c.toMember.guest, c.toClient.guest, c.toClient.toClient = c, c, true
 	c.state = replica.NewConn(guestClient{c})
 	c.toMember.travel(func() {
 		m := c.member
@@ -168,6 +174,7 @@ func (g guestClient) arrive(tell func(GuestHandler)) {
 // lane is one direction of a connection.
 type lane struct {
 	guest    *Guest
+	toClient bool
 	waiting  []func() // what is on its way, in order
 	lastAtUs int64    // when the last of it is due at the earliest
 	held     bool     // a cut network holds it back
@@ -186,7 +193,7 @@ func (l *lane) arrive() {
 	if l.held || len(l.waiting) == 0 {
 		return
 	}
-	if l.guest.w.guests.cut[l.guest.member.sid] > 0 {
+	if l.cut() {
 		l.held = true
 		l.poll()
 		return
@@ -196,11 +203,15 @@ func (l *lane) arrive() {
 	first()
 }
 
+func (l *lane) cut() bool {
+	return l.guest.w.guests.cut[direction{l.guest.member.sid, l.toClient}] > 0
+}
+
 // poll sends again what a cut network held back, until all of it has arrived.
 func (l *lane) poll() {
 	w := l.guest.w
 	w.after(w.between(20*millisecond, 120*millisecond), func() {
-		if w.guests.cut[l.guest.member.sid] > 0 {
+		if l.cut() {
 			l.poll()
 			return
 		}

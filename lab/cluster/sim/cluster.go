@@ -120,6 +120,27 @@ func (c *Cluster) Kill(_ context.Context, member string) error {
 	return err
 }
 
+// Terminate implements nemesis.Terminator: the process ends and its machine lives on.
+func (c *Cluster) Terminate(_ context.Context, member string) error {
+	id, err := c.id(member)
+	if err == nil {
+		c.killed[id] = true
+		c.ensemble.Kill(id, false)
+	}
+	return err
+}
+
+// Can implements nemesis.Capable.
+func (c *Cluster) Can(_ context.Context, fault string) error {
+	if !slices.Contains(can, fault) {
+		return nemesis.Unavailable(fault, "the simulator does not do it")
+	}
+	return nil
+}
+
+// can has the faults that this driver does.
+var can = []string{"kill", "stop", "pause", "partition", nemesis.PartitionClients}
+
 // Restart starts a process that is down.
 func (c *Cluster) Restart(_ context.Context, member string) error {
 	id, err := c.id(member)
@@ -185,26 +206,10 @@ func (c *Cluster) Unblock(_ context.Context, id string) error {
 func (c *Cluster) Probe(_ context.Context, links []nemesis.Link) (map[nemesis.Link]nemesis.LinkState, error) {
 	states := make(map[nemesis.Link]nemesis.LinkState, len(links))
 	for _, link := range links {
-		from, err := c.id(link.From)
-		if err != nil {
-			return nil, err
-		}
-		to, err := c.id(link.To)
-		if err != nil {
-			return nil, err
-		}
-		passes := c.ensemble.Passes(from, to)
+		passes := c.ensemble.Passes(link)
 		states[link] = nemesis.LinkState{Passed: passes, Dropped: !passes}
 	}
 	return states, nil
-}
-
-// Can implements nemesis.Capable: clients of a simulated ensemble have no links of their own.
-func (c *Cluster) Can(_ context.Context, fault string) error {
-	if fault == nemesis.PartitionClients {
-		return nemesis.Unavailable(fault, "the simulator's network connects members only")
-	}
-	return nil
 }
 
 // HealAll undoes every fault. A process that ended by itself stays down: hiding a crash is
