@@ -29,6 +29,9 @@ func required(kinds, optional []string) []string {
 	return names
 }
 
+// faultNames are the faults that the entries for nemesis.Plan name.
+func faultNames(kinds []string) []string { return required(kinds, nil) }
+
 // scheduled adds the faults of a schedule to those that must be seen in effect.
 func scheduled(names []string, schedule nemesis.Schedule) []string {
 	names = slices.Clone(names)

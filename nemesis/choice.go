@@ -13,7 +13,8 @@ import (
 var packages = map[string][]string{
 	"process": {"kill*2", "stop", "pause*2"},
 	"network": {"partition*3", "loss", "reset", "rate", "duplicate", "delay", "reorder"},
-	"all":     {"process", "network"},
+	"disk":    {"disk-full", "disk-error", "disk-slow"},
+	"all":     {"process", "network", "disk"},
 }
 
 // Packages names all packages.

@@ -19,8 +19,11 @@ type ensemble struct {
 	states map[string]ProcessState
 	blocks map[string][]Link
 	shapes shapes
+	disks  map[string]DiskState
 	leader string
 	healed int
+	// diesOfDisk lets processes end when their disk can't be written.
+	diesOfDisk bool
 	// blocked counts calls of Block.
 	blocked int
 
@@ -35,7 +38,7 @@ type ensemble struct {
 }
 
 func newEnsemble(n int) *ensemble {
-	e := &ensemble{states: make(map[string]ProcessState), blocks: make(map[string][]Link), shapes: make(shapes), leader: "n1"}
+	e := &ensemble{states: make(map[string]ProcessState), blocks: make(map[string][]Link), shapes: make(shapes), disks: make(map[string]DiskState), leader: "n1"}
 	for _, m := range members(n) {
 		e.states[m] = Running
 	}
@@ -148,6 +151,11 @@ func (e *ensemble) untouched() error {
 	}
 	if len(e.blocks) > 0 {
 		return fmt.Errorf("blocks are left: %v", e.blocks)
+	}
+	for member, state := range e.disks {
+		if state != (DiskState{}) {
+			return fmt.Errorf("the disk of %s is left %+v", member, state)
+		}
 	}
 	if len(e.shapes) > 0 {
 		return fmt.Errorf("shapes are left: %v", e.shapes)

@@ -41,6 +41,10 @@ type world struct {
 	links map[string][]Link
 	// shapes has what each step does to each of its links.
 	shapes map[string]map[Link]Shape
+	// disks has for each member what each step does to its disk.
+	disks map[string]map[string]*DiskState
+	// ends has for each member the steps under which its process may end by itself.
+	ends map[string]map[string]bool
 }
 
 func newWorld(injector Injector, members []string) *world {
@@ -51,8 +55,12 @@ func newWorld(injector Injector, members []string) *world {
 		applied:  make(map[string]ProcessState),
 		links:    make(map[string][]Link),
 		shapes:   make(map[string]map[Link]Shape),
+		disks:    make(map[string]map[string]*DiskState),
+		ends:     make(map[string]map[string]bool),
 	}
 	for _, member := range members {
+		w.disks[member] = make(map[string]*DiskState)
+		w.ends[member] = make(map[string]bool)
 		w.holds[member] = make(map[string]hold)
 		w.applied[member] = Running
 	}
@@ -138,6 +146,69 @@ func (w *world) shapeOf(link Link) Shape {
 	return MergeShapes(shapes)
 }
 
+// setDisk notes what a step does to a member's disk, nil for nothing, and
+// returns what it did before. A process may end by itself while its disk is
+// broken.
+func (w *world) setDisk(member, id string, state *DiskState) (before *DiskState) {
+	w.mayEnd(member, id, state != nil)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before = w.disks[member][id]
+	if state == nil {
+		delete(w.disks[member], id)
+	} else {
+		w.disks[member][id] = state
+	}
+	return before
+}
+
+// diskOf is what the active steps together do to a member's disk.
+func (w *world) diskOf(member string) DiskState {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all DiskState
+	for _, s := range w.disks[member] {
+		all.Full, all.Broken, all.SyncMs = all.Full || s.Full, all.Broken || s.Broken, max(all.SyncMs, s.SyncMs)
+	}
+	return all
+}
+
+// mayEnd notes whether a member's process may end by itself because of a step.
+func (w *world) mayEnd(member, id string, may bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if may {
+		w.ends[member][id] = true
+	} else {
+		delete(w.ends[member], id)
+	}
+}
+
+// checkProcess wants a member in the state that the active faults ask for, and
+// its client port to answer exactly if that state is Running. A process that may
+// end by itself may also be down.
+func (w *world) checkProcess(ctx context.Context, member string) (string, error) {
+	want := w.wanted(member)
+	status, err := w.injector.Status(ctx, member)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", member, err)
+	}
+	w.mu.Lock()
+	excused := status.State == Down && len(w.ends[member]) > 0
+	w.mu.Unlock()
+	if excused {
+		return fmt.Sprintf("%s down (%s), as another fault lets it", member, status.Detail), nil
+	}
+	if status.State != want {
+		return "", fmt.Errorf("%s is %s (%s), want %s", member, status.State, status.Detail, want)
+	}
+	answers := w.injector.Answers(ctx, member)
+	if answers != (want == Running) {
+		return "", fmt.Errorf("%s is %s, answers on its client port: %v", member, want, answers)
+	}
+	return fmt.Sprintf("%s %s, answers: %v", member, want, answers), nil
+}
+
 // reconcile brings a member's process to the wanted state. A process that was
 // found down without having been killed is an error, also when down is wanted:
 // a crash must not pass for a fault. The change lock is held.
@@ -149,7 +220,7 @@ func (w *world) reconcile(ctx context.Context, member string) error {
 	wanted := w.wantedHold(member)
 	want := wanted.state
 	w.mu.Lock()
-	crashed := status.State == Down && w.applied[member] != Down
+	crashed := status.State == Down && w.applied[member] != Down && len(w.ends[member]) == 0
 	w.mu.Unlock()
 
 	switch {

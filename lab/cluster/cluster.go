@@ -100,6 +100,9 @@ type Options struct {
 	// Binary is a static server binary for linux. Needed by local, and by docker
 	// without Image.
 	Binary string
+	// Faults names what may be asked of the nemesis, so that the driver prepares
+	// what must be there from the start.
+	Faults []string
 	// Config has further lines for zoo.cfg ("key=value"); they replace lines
 	// with the same key.
 	Config []string

@@ -33,6 +33,7 @@ const (
 // dockerCluster is the docker driver.
 type dockerCluster struct {
 	*netfilter
+	*disks
 	opts Options
 	why  string
 	cli  *client.Client
@@ -61,7 +62,7 @@ func newDocker(ctx context.Context, o Options, why string) (*dockerCluster, erro
 		return nil, err
 	}
 	d := &dockerCluster{
-		opts: o, why: why, cli: cli, topo: topo,
+		opts: o, why: why, cli: cli, topo: topo, disks: &disks{},
 		nodes: make(map[string]string), sidecars: make(map[string]string), killed: make(map[string]bool), shells: make(map[string][]*shell),
 		info: Info{Driver: DriverDocker, Why: why, Engine: version, Run: o.Run},
 	}
@@ -138,6 +139,7 @@ func (d *dockerCluster) Start(ctx context.Context) (err error) {
 	d.netfilter = newNetfilter(d, d.list, addrAt(prefix, hostOffset).String())
 	for _, stage := range []func() error{
 		func() error { return d.createVolumes(work) },
+		func() error { return d.makeDisks() },
 		func() error {
 			return d.eachMember(func(i int, m memberSpec) error { return d.startSidecar(work, i, m, images.sidecar, network) })
 		},
@@ -225,12 +227,16 @@ func (d *dockerCluster) volumeName(m mountSpec) string {
 	return d.name(m.source)
 }
 
+// mounts leaves out the data volume of members whose disk can be broken.
 func (d *dockerCluster) mounts(volumes []string) (testcontainers.ContainerMounts, error) {
 	var out testcontainers.ContainerMounts
 	for _, text := range volumes {
 		mount, err := parseMount(text)
 		if err != nil {
 			return nil, err
+		}
+		if mount.target == dataTarget && len(d.mounted) > 0 {
+			continue
 		}
 		out = append(out, testcontainers.ContainerMount{
 			Source:   testcontainers.GenericVolumeMountSource{Name: d.volumeName(mount)},
@@ -273,6 +279,7 @@ func (d *dockerCluster) startSidecar(ctx context.Context, i int, m memberSpec, i
 		ConfigModifier: func(c *container.Config) { c.Hostname = m.sidecar.Hostname },
 		HostConfigModifier: func(h *container.HostConfig) {
 			applyService(h, m.sidecar)
+			h.Binds = d.diskBinds(m)
 			h.PortBindings = nat.PortMap{port: []nat.PortBinding{{HostIP: "127.0.0.1"}}}
 		},
 		EndpointSettingsModifier: func(settings map[string]*dockernetwork.EndpointSettings) {
@@ -318,6 +325,7 @@ func (d *dockerCluster) startNode(ctx context.Context, m memberSpec, image strin
 		ConfigModifier: func(c *container.Config) { c.User = m.node.User },
 		HostConfigModifier: func(h *container.HostConfig) {
 			applyService(h, m.node)
+			h.Binds = d.diskBinds(m)
 			h.NetworkMode = container.NetworkMode("container:" + sidecar)
 		},
 	})

@@ -144,6 +144,7 @@ func (d *dockerCluster) HealAll(ctx context.Context) error {
 	if d.netfilter == nil {
 		return nil
 	}
+	d.healDisks()
 	return errors.Join(d.healLinks(ctx), d.each(func(m Member) error {
 		status, err := d.Status(ctx, m.Name)
 		if err != nil {

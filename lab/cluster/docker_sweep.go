@@ -21,6 +21,9 @@ import (
 func (d *dockerCluster) Stop(ctx context.Context) error {
 	d.closeShells()
 	_, err := removeAll(ctx, d.cli, func(labels map[string]string) bool { return labels[labelRun] == d.opts.Run })
+	if err == nil {
+		_, err = removeLocal(ctx, d.opts.Run) // the disks
+	}
 	if err != nil {
 		return fmt.Errorf("cluster: stop run %s: %w", d.opts.Run, err)
 	}

@@ -69,6 +69,7 @@ func startTestCluster(t *testing.T, driver string) Cluster {
 	}
 	c, err := New(ctx, Options{
 		Driver: driver, Nodes: 3, ComposeFile: "../../compose.yaml", Binary: buildServer(t), Logger: testLogger(t),
+		Faults: nemesis.Kinds(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +123,7 @@ func testCluster(t *testing.T, driver string) {
 	}
 	t.Run("commands", func(t *testing.T) { testCommands(t, c.(namespaces)) })
 	t.Run("schedule", func(t *testing.T) { testSchedule(t, c) })
+	t.Run("disks", func(t *testing.T) { testDisks(t, c) })
 	t.Run("shapes", func(t *testing.T) { testShapes(t, c) })
 	t.Run("rules survive a restart", func(t *testing.T) { testRulesSurvive(t, c) })
 	t.Run("heal all", func(t *testing.T) { testHealAll(t, c) })

@@ -23,6 +23,7 @@ import (
 // member, on a bridge that the lab's own host is connected to.
 type localCluster struct {
 	*netfilter
+	*disks
 	opts Options
 	why  string
 	topo *topology
@@ -73,7 +74,7 @@ func newLocal(o Options, why string) (*localCluster, error) {
 		return nil, err
 	}
 	l := &localCluster{
-		opts: o, why: why, topo: topo, dir: filepath.Join(localRoot(), o.Run),
+		opts: o, why: why, topo: topo, disks: &disks{}, dir: filepath.Join(localRoot(), o.Run),
 		processes: make(map[string]*localProcess), killed: make(map[string]bool),
 		info: Info{Driver: DriverLocal, Why: why, Engine: "kernel " + kernelRelease(), Image: binary, Run: o.Run},
 	}
@@ -134,6 +135,12 @@ func (l *localCluster) Start(ctx context.Context) (err error) {
 		hosts = append(hosts, l.list[i].Addr)
 	}
 	l.netfilter = newNetfilter(l, l.list, addrAt(prefix, hostOffset).String())
+	l.disks, err = mountDisks(&l.opts, l.list, func(ctx context.Context, member, script string) (string, error) {
+		return command(ctx, "bash", "-c", script, "bash", l.dataDir(member))
+	})
+	if err != nil {
+		return err
+	}
 	if err := l.writeConfigs(hosts); err != nil {
 		return err
 	}
@@ -167,6 +174,15 @@ func (l *localCluster) findSubnet() (netip.Prefix, error) {
 
 func (l *localCluster) memberDir(name string) string { return filepath.Join(l.dir, name) }
 
+// dataDir is where a member has its data: on a disk that can be broken, if there
+// is one.
+func (l *localCluster) dataDir(name string) string {
+	if l.mounted[name] != nil {
+		return l.mountpoint(l.opts.Run, name)
+	}
+	return l.behind(l.opts.Run, name)
+}
+
 // writeConfigs makes each member's directory with its zoo.cfg and empty data.
 func (l *localCluster) writeConfigs(hosts []string) error {
 	configDir, err := l.topo.configDir()
@@ -175,7 +191,7 @@ func (l *localCluster) writeConfigs(hosts []string) error {
 	}
 	for _, m := range l.list {
 		dir := l.memberDir(m.Name)
-		data := filepath.Join(dir, dataName)
+		data := l.dataDir(m.Name)
 		if err := os.MkdirAll(data, 0o755); err != nil {
 			return fmt.Errorf("cluster: %w", err)
 		}
@@ -297,6 +313,7 @@ func (l *localCluster) HealAll(ctx context.Context) error {
 	if l.netfilter == nil {
 		return nil
 	}
+	l.healDisks()
 	return errors.Join(l.healLinks(ctx), l.each(func(m Member) error {
 		status, err := l.Status(ctx, m.Name)
 		if err != nil {
@@ -313,4 +330,12 @@ func (l *localCluster) HealAll(ctx context.Context) error {
 		}
 		return nil
 	}))
+}
+
+// Can implements nemesis.Capable.
+func (l *localCluster) Can(ctx context.Context, fault string) error {
+	if strings.HasPrefix(fault, diskFaultPrefix) {
+		return l.disks.can(fault)
+	}
+	return l.netfilter.Can(ctx, fault)
 }

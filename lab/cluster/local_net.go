@@ -90,7 +90,7 @@ func sweepLocal(ctx context.Context, logger *slog.Logger, force bool) (int, erro
 }
 
 // removeLocal ends a run's processes and removes its namespaces, bridge, host
-// rule and directory. What is gone already is no error.
+// rule, disks and directory. What is gone already is no error.
 func removeLocal(ctx context.Context, run string) (int, error) {
 	dir := filepath.Join(localRoot(), run)
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
@@ -134,6 +134,9 @@ func removeLocal(ctx context.Context, run string) (int, error) {
 			return removed, err
 		}
 		removed++
+	}
+	if err := unmountDisks(dir); err != nil {
+		return removed, err
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		return removed, fmt.Errorf("cluster: %w", err)

@@ -104,17 +104,5 @@ func testShapes(t *testing.T, c Cluster) {
 	if len(steps) < 2 {
 		t.Fatal("this kernel can't shape links")
 	}
-	var recorded events
-	outcomes, err := nemesis.Run(t.Context(), nemesis.Schedule{Members: []string{"n1", "n2", "n3"}, Total: 4 * time.Second, Steps: steps}, c, &recorded)
-	for _, e := range recorded.all {
-		t.Logf("%d %-9s %s %v %s %v", e.Index, e.Phase, e.Fault, e.Targets, e.Detail, e.Err)
-	}
-	if err != nil || len(outcomes) != len(steps) {
-		t.Fatalf("%d outcomes of %d, %v", len(outcomes), len(steps), err)
-	}
-	for _, o := range outcomes {
-		if o.Err != nil || !o.Effective || !o.Healed {
-			t.Errorf("%s %v: %+v", o.Step.Fault, o.Targets, o)
-		}
-	}
+	runSteps(t, c, 4*time.Second, steps)
 }
