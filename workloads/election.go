@@ -15,7 +15,7 @@ const (
 var electionWorkload = Workload{
 	Name:         "election",
 	Doc:          "leaders with terms: one at a time, none deposed while his session lives, changes only by the newest",
-	Kinds:        []string{"stand", "lead", "resign", "vanish", "read"},
+	Kinds:        []string{"stand", "lead", "resign", "read"},
 	Roams:        true,
 	SettleMs:     expirySettleMs,
 	NewGenerator: func(Options) Generator { return &electionGenerator{} },
@@ -30,15 +30,15 @@ type electionGenerator struct{}
 
 func (g *electionGenerator) Next(rng *rand.Rand) Op {
 	op := Op{Type: Invoke, Key: queueKey(rng.Intn(electionCount)), Version: -1}
-	switch choice := rng.Intn(100); {
-	case choice < 20:
-		op.F = "stand"
-	case choice < 80:
-		op.F = "lead"
-	case choice < 86:
-		op.F = "resign"
-	case choice < 88:
+	switch choice := rng.Intn(200); {
+	case choice == 0:
 		op.F = "vanish"
+	case choice < 30:
+		op.F = "stand"
+	case choice < 170:
+		op.F = "lead"
+	case choice < 180:
+		op.F = "resign"
 	default:
 		op.F = "read"
 	}

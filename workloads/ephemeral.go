@@ -44,9 +44,9 @@ func (g *ephemeralGenerator) Next(rng *rand.Rand) Op {
 	case choice < 60:
 		g.next++
 		op.F, op.Value = "make", g.next
-	case choice < 93:
-		op.F = "look"
 	case choice < 97:
+		op.F = "look"
+	case choice < 99:
 		op.F = "close"
 	default:
 		op.F = "abandon"

@@ -35,7 +35,7 @@ type lockGenerator struct{}
 func (g *lockGenerator) Next(rng *rand.Rand) Op {
 	op := Op{Type: Invoke, F: "hold", Key: queueKey(rng.Intn(lockCount)), Version: -1}
 	switch choice := rng.Intn(100); {
-	case choice < 3:
+	case choice < 2:
 		op.F = "vanish"
 	case choice < 15:
 		op.F = "read"

@@ -32,9 +32,21 @@ type simulatedProcess struct {
 
 // simulate records about count operations.
 func simulate(seed int64, count, concurrency int, infoPercent int) []Op {
+	return simulateWith(newRegisterGenerator(Options{Concurrency: concurrency}), seed, count, concurrency, infoPercent)
+}
+
+// simulateHot is simulate with all operations on one key.
+func simulateHot(seed int64, count, concurrency int, infoPercent int) []Op {
+	generator := &registerGenerator{
+		active: []registerSlot{{key: "hot", left: count}}, known: make(map[string]registerKnowledge),
+	}
+	return simulateWith(generator, seed, count, concurrency, infoPercent)
+}
+
+func simulateWith(generator Generator, seed int64, count, concurrency int, infoPercent int) []Op {
 	s := &simulation{
 		rng: rand.New(rand.NewSource(seed)), keys: make(map[string]*simulatedKey), zxid: 0x100000000,
-		generator: newRegisterGenerator(Options{Concurrency: concurrency}),
+		generator: generator,
 	}
 	processes := make([]simulatedProcess, concurrency)
 	for i := range processes {
