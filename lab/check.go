@@ -226,6 +226,7 @@ func reportMeta(meta *store.Meta) []report.Meta {
 		{Key: "engine", Value: meta.Engine},
 		{Key: "image", Value: strings.TrimSpace(meta.Image + " " + meta.ImageID)},
 		{Key: "network", Value: meta.Network},
+		{Key: "the lab itself took", Value: meta.LabCost.String()},
 	}
 	for _, skipped := range meta.Skipped {
 		out = append(out, report.Meta{Key: "skipped", Value: skipped})

@@ -288,6 +288,9 @@ func printResults(w io.Writer, run *store.Run, results store.Results) {
 	for _, result := range results.Checkers {
 		fmt.Fprintf(w, "  %-8s %-13s %s\n", result.Verdict, result.Checker, result.Cause)
 	}
+	if meta, err := run.ReadMeta(); err == nil && meta.LabCost != nil {
+		fmt.Fprintf(w, "The lab itself took %s.\n", meta.LabCost)
+	}
 	fmt.Fprintf(w, "Report: %s\n", run.Path(store.ReportFile))
 }
 

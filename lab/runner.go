@@ -308,6 +308,7 @@ func (r *runner) underFaults(ctx context.Context, crew *crew, schedule nemesis.S
 	r.begin(fmt.Sprintf("%s under %s", r.options.Workload, r.options.Nemesis), schedule.Total, func() string {
 		return fmt.Sprintf("ok %d, failed %d, unknown %d | faults: %s | leader: %s", c.ok.Load(), c.failed.Load(), c.unknown.Load(), r.faults.inForce(), r.leaders.current())
 	})
+	cost := costSince()
 	working, stop := context.WithCancel(ctx)
 	rest := r.access.clock.Go(func() { crew.run(working, c.random) })
 	_, err := nemesis.Run(ctx, schedule, r.cluster, r.faults)
@@ -318,6 +319,9 @@ func (r *runner) underFaults(ctx context.Context, crew *crew, schedule nemesis.S
 	}
 	stop()
 	rest()
+	if !r.options.simulated() {
+		r.meta.LabCost = cost(int(c.ok.Load() + c.failed.Load() + c.unknown.Load()))
+	}
 }
 
 // recovery waits until the healed ensemble is formed again and reads

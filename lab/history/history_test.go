@@ -169,8 +169,16 @@ func TestKilledLabKeepsItsHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	recorder.Record(workloads.Op{Type: workloads.Invoke, F: "read", Version: -1})
-	// No Close: what was recorded must be in the file already, and half a line
+	// No Close: what was recorded must come into the file all the same, and half a line
 	// at its end must not spoil the rest.
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(flushInterval / 10) {
+		if ops, err := ReadFile(path); err == nil && len(ops) == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the operation did not come into the file")
+		}
+	}
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)

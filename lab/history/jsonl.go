@@ -30,23 +30,100 @@ type line struct {
 	Session string         `json:"session,omitempty"` // hexadecimal: too large for a number in some tools
 }
 
-// appendJSON appends op as one line of history.jsonl.
+// appendJSON appends op as one line of history.jsonl, as encoding/json would write the
+// line, but without its cost: the lab shares the machine with the members.
 func appendJSON(dst []byte, op workloads.Op) ([]byte, error) {
-	l := line{
-		Index: op.Index, TimeNs: op.TimeNs, Type: op.Type, Process: op.Process, F: op.F, Key: op.Key,
-		Value: op.Value, Node: op.Node, Zxid: op.Zxid, Mzxid: op.Mzxid, Error: op.Error,
+	if int(op.Type) > int(workloads.Info) {
+		return dst, fmt.Errorf("operation of type %s", op.Type)
 	}
-	if op.Version != -1 {
-		l.Version = &op.Version
-	}
-	if op.Session != 0 {
-		l.Session = "0x" + strconv.FormatUint(uint64(op.Session), 16)
-	}
-	encoded, err := json.Marshal(&l)
+	dst = append(dst, `{"index":`...)
+	dst = strconv.AppendInt(dst, int64(op.Index), 10)
+	dst = append(dst, `,"time":`...)
+	dst = strconv.AppendInt(dst, op.TimeNs, 10)
+	dst = append(dst, `,"type":"`...)
+	dst = append(dst, op.Type.String()...)
+	dst = append(dst, `","process":`...)
+	dst = strconv.AppendInt(dst, int64(op.Process), 10)
+	dst = append(dst, `,"f":`...)
+	dst = appendJSONString(dst, op.F)
+	dst = appendText(dst, `,"key":`, op.Key)
+	dst = append(dst, `,"value":`...)
+	dst, err := appendJSONValue(dst, op.Value)
 	if err != nil {
 		return dst, err
 	}
-	return append(append(dst, encoded...), '\n'), nil
+	dst = appendText(dst, `,"node":`, op.Node)
+	dst = appendNumber(dst, `,"zxid":`, op.Zxid, 0)
+	dst = appendNumber(dst, `,"mzxid":`, op.Mzxid, 0)
+	dst = appendNumber(dst, `,"version":`, int64(op.Version), -1)
+	dst = appendText(dst, `,"error":`, op.Error)
+	if op.Session != 0 {
+		dst = append(dst, `,"session":"0x`...)
+		dst = strconv.AppendUint(dst, uint64(op.Session), 16)
+		dst = append(dst, '"')
+	}
+	return append(dst, '}', '\n'), nil
+}
+
+// appendText appends a name and a string, nothing for an empty one.
+func appendText(dst []byte, name, text string) []byte {
+	if text == "" {
+		return dst
+	}
+	return appendJSONString(append(dst, name...), text)
+}
+
+// appendNumber appends a name and a number, nothing if it is the one that may be absent.
+func appendNumber(dst []byte, name string, number, absent int64) []byte {
+	if number == absent {
+		return dst
+	}
+	return strconv.AppendInt(append(dst, name...), number, 10)
+}
+
+// appendJSONString quotes text. What needs more than quotes is left to encoding/json.
+func appendJSONString(dst []byte, text string) []byte {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			encoded, err := json.Marshal(text)
+			if err != nil {
+				panic("history: a string that JSON can't hold: " + err.Error()) // there is none
+			}
+			return append(dst, encoded...)
+		}
+	}
+	dst = append(dst, '"')
+	dst = append(dst, text...)
+	return append(dst, '"')
+}
+
+func appendJSONValue(dst []byte, value any) ([]byte, error) {
+	switch v := value.(type) {
+	case nil:
+		return append(dst, "null"...), nil
+	case int64:
+		return strconv.AppendInt(dst, v, 10), nil
+	case string:
+		return appendJSONString(dst, v), nil
+	case [2]int64:
+		dst = strconv.AppendInt(append(dst, '['), v[0], 10)
+		dst = strconv.AppendInt(append(dst, ','), v[1], 10)
+		return append(dst, ']'), nil
+	case []any:
+		dst = append(dst, '[')
+		for i, item := range v {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			var err error
+			if dst, err = appendJSONValue(dst, item); err != nil {
+				return dst, err
+			}
+		}
+		return append(dst, ']'), nil
+	default:
+		return dst, fmt.Errorf("a value of type %T has no place in a history", value)
+	}
 }
 
 func parseJSON(data []byte) (workloads.Op, error) {

@@ -14,13 +14,21 @@ type Recorder struct {
 	now   func() time.Time
 	start time.Time
 
-	mu     sync.Mutex // guards what follows
-	file   *os.File   // nil for none
-	ops    []workloads.Op
-	err    error // the first failure to write the file
-	line   []byte
-	closed bool
+	mu       sync.Mutex // guards what follows
+	file     *os.File   // nil for none
+	buffer   []byte     // lines that are not in the file yet
+	flushing bool       // a timer will write them
+	ops      []workloads.Op
+	err      error // the first failure to write the file
+	closed   bool
 }
+
+const (
+	// flushInterval bounds what a lab that is killed may leave out of its history.
+	flushInterval = 200 * time.Millisecond
+	// flushBytes bounds the buffer: above it, lines are written at once.
+	flushBytes = 1 << 16
+)
 
 // NewRecorder starts a run by a clock and creates the file at path; with an empty path the
 // history is kept in memory only.
@@ -42,8 +50,8 @@ func (r *Recorder) Start() time.Time { return r.start }
 func (r *Recorder) NowNs() int64 { return int64(r.now().Sub(r.start)) }
 
 // Record appends op with the next index and the present time, and returns it
-// with both filled in. A failure to write the file is kept for Close; the
-// operation stays in memory. After Close nothing more is recorded: a straggler
+// with both filled in. It is in the file after flushInterval at most. A failure to
+// write the file is kept for Close; the operation stays in memory. After Close nothing more is recorded: a straggler
 // must not change a history that is being checked.
 func (r *Recorder) Record(op workloads.Op) workloads.Op {
 	r.mu.Lock()
@@ -56,15 +64,42 @@ func (r *Recorder) Record(op workloads.Op) workloads.Op {
 	if r.file == nil {
 		return op
 	}
-	line, err := appendJSON(r.line[:0], op)
-	if err == nil {
-		r.line = line
-		_, err = r.file.Write(line)
+	buffer, err := appendJSON(r.buffer, op)
+	if err != nil {
+		r.fail(fmt.Errorf("operation %d: %w", op.Index, err))
+		return op
 	}
-	if err != nil && r.err == nil {
-		r.err = fmt.Errorf("write operation %d to %s: %w", op.Index, r.file.Name(), err)
+	r.buffer = buffer
+	switch {
+	case len(r.buffer) >= flushBytes:
+		r.flush()
+	case !r.flushing:
+		r.flushing = true
+		time.AfterFunc(flushInterval, func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.flushing = false
+			r.flush()
+		})
 	}
 	return op
+}
+
+// flush writes what is buffered; the caller holds mu.
+func (r *Recorder) flush() {
+	if len(r.buffer) == 0 || r.closed {
+		return
+	}
+	if _, err := r.file.Write(r.buffer); err != nil {
+		r.fail(fmt.Errorf("write the history to %s: %w", r.file.Name(), err))
+	}
+	r.buffer = r.buffer[:0]
+}
+
+func (r *Recorder) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
 }
 
 // Len is the number of operations so far.
@@ -82,12 +117,13 @@ func (r *Recorder) Close() ([]workloads.Op, error) {
 	if r.closed {
 		return r.ops, r.err
 	}
+	r.flush()
 	r.closed = true
 	if r.file == nil {
 		return r.ops, nil
 	}
-	if err := r.file.Close(); err != nil && r.err == nil {
-		r.err = fmt.Errorf("close the history: %w", err)
+	if err := r.file.Close(); err != nil {
+		r.fail(fmt.Errorf("close the history: %w", err))
 	}
 	return r.ops, r.err
 }

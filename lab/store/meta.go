@@ -1,6 +1,9 @@
 package store
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Meta is run.json: what was run, on what, and what happened beside the
 // operations. Times in ns count from HistoryStart, as those of the history do.
@@ -42,11 +45,31 @@ type Meta struct {
 	// Operations counts the lines of the history when its recording closed. It is
 	// 0 in a run that did not come so far, and in those of earlier versions.
 	Operations int `json:"operations,omitempty"`
+	// LabCost is what the lab itself took while clients worked, nil where nobody
+	// measured it.
+	LabCost *LabCost `json:"labCost,omitempty"`
 	// Interrupted says that somebody ended the run early.
 	Interrupted bool `json:"interrupted,omitempty"`
 	// Problems are what kept the run from going its whole way. A run with
 	// problems is no pass.
 	Problems []string `json:"problems,omitempty"`
+}
+
+// LabCost is the processor time of the lab's own process, in so much real time, for so
+// many operations.
+type LabCost struct {
+	ProcessorSeconds float64 `json:"processorSeconds"`
+	Seconds          float64 `json:"seconds"`
+	Operations       int     `json:"operations"`
+}
+
+// String says it for people; empty where there is nothing to say.
+func (c *LabCost) String() string {
+	if c == nil || c.Seconds <= 0 || c.Operations == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f of a processor, %.0f µs an operation, at %.0f operations/s",
+		c.ProcessorSeconds/c.Seconds, 1e6*c.ProcessorSeconds/float64(c.Operations), float64(c.Operations)/c.Seconds)
 }
 
 // Phase is a part of the run. EndNs is 0 if the phase did not end.
