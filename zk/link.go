@@ -387,7 +387,7 @@ func (l *link) answered(header *jute.ReplyHeader) (*call, error) {
 	c := l.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.session.LastZxid = max(c.session.LastZxid, header.Zxid)
+	c.session.LastZxid, c.told = max(c.session.LastZxid, header.Zxid), max(c.told, header.Zxid)
 	if header.Xid == l.mark.xid && !l.mark.sentAt.IsZero() {
 		c.heardAt, l.mark = l.mark.sentAt, mark{}
 	}

@@ -172,7 +172,7 @@ func (c *Client) connected(l *link) {
 	c.session.Timeout = l.timeout
 	c.known = c.known || !l.readOnly
 	c.link, c.dialErr, c.heardAt, c.state = l, nil, l.greetedAt, state
-	l.greet(c.auths, c.watches.frames(c.session.LastZxid))
+	l.greet(c.auths, c.watches.frames(c.told))
 	c.watches.lost()
 	close(c.up)
 	session := c.sessionLocked()

@@ -423,6 +423,12 @@ func readOnlyServers(t *testing.T, cfg apache.Config) {
 	if err := members[1].Kill(); err != nil {
 		t.Fatal(err)
 	}
+	for mode := ""; mode != "read-only"; time.Sleep(50 * time.Millisecond) {
+		if ctx.Err() != nil {
+			t.Fatalf("the member that is left says that it is %q, not read-only", mode)
+		}
+		mode, _ = apache.Mode(members[0].ClientAddr)
+	}
 	c, err := zk.Connect(ctx, members[0].ClientAddr+","+members[1].ClientAddr, zk.WithReadOnly())
 	if err != nil {
 		t.Fatal(err)

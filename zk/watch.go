@@ -29,7 +29,8 @@ const (
 type Event struct {
 	Type EventType
 	Path string // without the chroot; empty when Type is EventNone
-	// Zxid is the zxid of the event's header. Servers before 3.9 send -1.
+	// Zxid is that of the change. It is -1 from Apache's servers before 3.9, and for what
+	// changed while the client was away.
 	Zxid int64
 	// Err is set when Type is EventNone: ErrEventsLost, or why the session ended.
 	Err error
@@ -240,7 +241,8 @@ func (c *Client) notify(zxid int64, d *jute.Decoder) error {
 	}
 	seen := Event{Type: event.Type, Path: c.clientPath(event.Path), Zxid: zxid}
 	c.mu.Lock()
-	c.session.LastZxid = max(c.session.LastZxid, zxid)
+	// A change may have more events than this one.
+	c.session.LastZxid, c.told = max(c.session.LastZxid, zxid), max(c.told, zxid-1)
 	fired := c.watches.fire(event.Path, seen)
 	c.mu.Unlock()
 	if fired {

@@ -90,6 +90,35 @@ func TestPersistentReconnect(t *testing.T) {
 	})
 }
 
+// TestReconnectBetweenEvents loses the connection between the events of one transaction. The
+// client comes back to servers that have it, and asks again for what else it did.
+func TestReconnectBetweenEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		c, p := n.connect()
+		for i, path := range []string{"/a", "/b"} {
+			done := begin(func() error { _, _, err := c.GetW(t.Context(), path); return err })
+			p.reply(p.request(jute.OpGetData, nil), int64(i+1), 0, &jute.GetDataResponse{})
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.reply(jute.XidNotification, 9, 0, &jute.WatcherEvent{Type: zk.EventDataChanged, State: jute.StateSyncConnected, Path: "/root/a"})
+		synctest.Wait()
+		p.conn.Close()
+		p = n.accept()
+		if request := p.welcome(sessionID); request.LastZxidSeen != 9 {
+			t.Errorf("the client says that it has seen %d, want 9", request.LastZxidSeen)
+		}
+		var watches jute.SetWatches
+		p.reply(p.request(jute.OpSetWatches, &watches), 9, 0, nil)
+		if !slices.Equal(watches.DataWatches, []string{"/root/b"}) || watches.RelativeZxid != 8 {
+			t.Errorf("setWatches %+v, want /root/b after 8", watches)
+		}
+		leave(c, p)
+	})
+}
+
 // TestRemoveRaces sets a watch while the path's only other one is being removed: the
 // server ends both, so the new one must be set again.
 func TestRemoveRaces(t *testing.T) {

@@ -34,7 +34,8 @@ func (v *view) answer(frame []byte, record func() jute.Record) string {
 	return strings.TrimRight(head+" "+v.body(d.Rest(), record), " ")
 }
 
-// event writes a notification.
+// event writes a notification, without its zxid: Apache gives none before 3.9, this server
+// that of the change.
 func (v *view) event(frame []byte) string {
 	d := jute.NewDecoder(frame)
 	var h jute.ReplyHeader
@@ -48,8 +49,8 @@ func (v *view) event(frame []byte) string {
 		name = fmt.Sprint(int32(ev.Type))
 	}
 	text := fmt.Sprintf("event %s %s", name, quote(ev.Path))
-	if h.Zxid != -1 || h.Err != 0 || ev.State != jute.StateSyncConnected {
-		text += fmt.Sprintf(" z=%s err=%d state=%d", v.zxid(h.Zxid), h.Err, ev.State)
+	if h.Err != 0 || ev.State != jute.StateSyncConnected {
+		text += fmt.Sprintf(" err=%d state=%d", h.Err, ev.State)
 	}
 	return text
 }

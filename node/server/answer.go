@@ -142,10 +142,10 @@ var _ tree.Reader = (*conn)(nil)
 func (c *conn) Caller() tree.Caller { return c.replica.Caller() }
 
 // Notify implements tree.Watcher.
-func (c *conn) Notify(ev jute.WatcherEvent, _ int64) {
+func (c *conn) Notify(ev jute.WatcherEvent, zxid int64) {
 	c.queue(message{event: true}, true, func(b []byte) []byte {
-		// The zxid of an event is -1, as in 3.8.
-		h := jute.ReplyHeader{Xid: jute.XidNotification, Zxid: -1}
+		// As from 3.9 on; before, an event did not say which change it tells of.
+		h := jute.ReplyHeader{Xid: jute.XidNotification, Zxid: zxid}
 		return ev.Append(h.Append(b))
 	})
 }

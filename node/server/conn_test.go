@@ -48,8 +48,10 @@ func TestEventsComeBeforeAnswers(t *testing.T) {
 		c.expect(xid)
 		if xid%2 == 0 {
 			c.send(setData(xid+1, "/a", []byte(value)))
-			c.expect(jute.XidNotification)
-			c.expect(xid + 1)
+			event, answer := header(c.read()), header(c.read())
+			if event.Xid != jute.XidNotification || answer.Xid != xid+1 || event.Zxid != answer.Zxid {
+				t.Fatalf("%+v, %+v, want the event of the change and its answer, with one zxid", event, answer)
+			}
 			continue
 		}
 		other.send(setData(xid, "/a", []byte(value)))

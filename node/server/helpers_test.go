@@ -283,6 +283,12 @@ func (c *client) read() []byte {
 	return frame
 }
 
+// header decodes the header of an answer or event.
+func header(frame []byte) (h jute.ReplyHeader) {
+	h.Decode(jute.NewDecoder(frame))
+	return h
+}
+
 // expect reads the next frame, which must be a success with this xid.
 func (c *client) expect(xid int32) []byte {
 	c.t.Helper()

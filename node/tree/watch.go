@@ -10,9 +10,12 @@ import (
 // pointer: the same value is told of an event once.
 type Watcher interface {
 	// Notify is called with the tree locked: it must not block and must not call the
-	// tree. zxid is the transaction's; for SetWatches it is the last one applied.
+	// tree. zxid is the transaction's, NoZxid from SetWatches.
 	Notify(ev jute.WatcherEvent, zxid int64)
 }
+
+// NoZxid is the zxid of an event that tells of changes that are past.
+const NoZxid = -1
 
 // Reader is a Watcher that is told only of znodes that it may read. Its watch is spent
 // all the same. Caller is called as Notify is.
@@ -205,9 +208,8 @@ func kindsOf(which jute.WatcherType) (kinds []watchKind, known bool) {
 func (t *Tree) SetWatches(q *jute.SetWatches2, w Watcher) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	zxid := t.lastZxid.Load()
 	fire := func(event jute.EventType, path string) {
-		w.Notify(jute.WatcherEvent{Type: event, State: jute.StateSyncConnected, Path: path}, zxid)
+		w.Notify(jute.WatcherEvent{Type: event, State: jute.StateSyncConnected, Path: path}, NoZxid)
 	}
 	for _, path := range q.DataWatches {
 		switch h := t.store.find(path); {

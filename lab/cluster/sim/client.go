@@ -220,11 +220,11 @@ func (n *connection) Reply(h jute.ReplyHeader, body jute.Record) {
 	k.answered.happens()
 }
 
-// Notify takes an event. Its zxid is -1, as it is on the wire.
-func (n *connection) Notify(event jute.WatcherEvent, _ int64) {
+// Notify takes an event.
+func (n *connection) Notify(event jute.WatcherEvent, zxid int64) {
 	if n.s.conn == n {
 		n.heardAt = n.s.c.Now()
-		n.s.watches.fire(zk.Event{Type: event.Type, Path: event.Path, Zxid: -1})
+		n.s.watches.fire(zk.Event{Type: event.Type, Path: event.Path, Zxid: zxid})
 	}
 }
 
