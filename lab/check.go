@@ -15,6 +15,17 @@ import (
 	"zoolab/workloads"
 )
 
+// errOtherVersion marks a run that this version's checkers would misread.
+var errOtherVersion = errors.New("the run is of another version of the lab")
+
+// madeBy names the version that made a run, if it is known.
+func madeBy(meta *store.Meta) string {
+	if version := meta.Versions["lab"]; version != "" {
+		return " (" + version + ")"
+	}
+	return ""
+}
+
 // check judges a run by what its directory holds, writes the results and the
 // report, and returns the verdict. A run that has just ended and one that is
 // checked again years later take the same way.
@@ -25,6 +36,10 @@ func check(run *store.Run) (store.Results, error) {
 	}
 	if !started(&meta) {
 		return store.Results{}, fmt.Errorf("%w, so that there is nothing to check; the lab's log is %s", errNotStarted, run.Path(store.LabLog))
+	}
+	if meta.Format != store.Format {
+		return store.Results{}, fmt.Errorf("%s: %w: its history has format %d, this version reads %d; check it with the version that made it%s",
+			run.Dir, errOtherVersion, meta.Format, store.Format, madeBy(&meta))
 	}
 	e := evidence{meta: &meta, collected: os.DirFS(run.Dir)}
 	if e.ops, err = history.ReadFile(run.Path(store.HistoryFile)); err != nil {

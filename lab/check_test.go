@@ -28,7 +28,7 @@ type savedRun struct {
 func goodRun() *savedRun {
 	s := &savedRun{
 		meta: store.Meta{
-			Name: "register-kill", Command: "go run ./lab -seed 1", Start: time.Now(), HistoryStart: time.Now(), Workload: "register", Nemesis: []string{"kill"}, Seed: 1,
+			Format: store.Format, Name: "register-kill", Command: "go run ./lab -seed 1", Start: time.Now(), HistoryStart: time.Now(), Workload: "register", Nemesis: []string{"kill"}, Seed: 1,
 			Members: []string{"n1", "n2"}, Driver: "docker",
 			Phases: []store.Phase{{Name: "faults", StartNs: 1, EndNs: 2}, {Name: "recovery", StartNs: 2, EndNs: 3}, {Name: "final reads", StartNs: 3, EndNs: 4}},
 			Faults: []store.Fault{{Name: "kill", Targets: []string{"n1"}, StartNs: 1, EffectiveNs: 2, EndNs: 3, HealedNs: 4, Effective: true, Healed: true}},

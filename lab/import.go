@@ -91,7 +91,7 @@ func storeImported(root, path, model string, ops []workloads.Op) (*store.Run, er
 		processes[ops[i].Process] = true
 	}
 	return run, run.WriteMeta(store.Meta{
-		Name: "import-" + model, Imported: absolute, Command: "go run ./lab import -model " + model + " " + path,
+		Format: store.Format, Name: "import-" + model, Imported: absolute, Command: "go run ./lab import -model " + model + " " + path,
 		Start: now, HistoryStart: now, Workload: model, Operations: len(ops), Concurrency: len(processes),
 		Faults: foreignFaults(ops), Versions: versions(),
 	})

@@ -55,6 +55,8 @@ func TestExitCodes(t *testing.T) {
 	if err := os.Remove(broken.Path(store.HistoryFile)); err != nil {
 		t.Fatal(err)
 	}
+	older := goodRun()
+	older.meta.Format, older.meta.Versions = 1, map[string]string{"lab": "v0.1"}
 	unstarted := goodRun()
 	unstarted.meta.HistoryStart = time.Time{}
 	neverStarted := unstarted.write(t)
@@ -69,6 +71,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"check", stale.write(t).Dir}, exitInvalid, "Verdict: fail. linearizable"},
 		{[]string{"check", interrupted.write(t).Dir}, exitUnknown, "Verdict: unknown."},
 		{[]string{"check", broken.Dir}, exitCrash, store.HistoryFile},
+		{[]string{"check", older.write(t).Dir}, exitCrash, "format 1, this version reads 2; check it with the version that made it (v0.1)"},
 		{[]string{"check", neverStarted.Dir}, exitCrash, "the run did not start, so that there is nothing to check; the lab's log is " + neverStarted.Path(store.LabLog)},
 		{[]string{"list", "-store", filepath.Dir(filepath.Dir(neverStarted.Dir))}, exitValid, "did not start; the lab's log is " + neverStarted.Path(store.LabLog)},
 		{[]string{"check"}, exitUsage, "want the directory of one run"},

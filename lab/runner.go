@@ -62,7 +62,7 @@ func newRunner(o options, progress *progress) (*runner, error) {
 	return &runner{
 		options: o, kinds: kinds, optional: optional, run: &store.Run{}, progress: progress, access: networkAccess(), logger: slog.New(slog.DiscardHandler),
 		meta: store.Meta{
-			Name: o.name(), Command: o.command(), Start: time.Now(), Workload: o.Workload, Nemesis: required(kinds, optional), Seed: o.Seed,
+			Format: store.Format, Name: o.name(), Command: o.command(), Start: time.Now(), Workload: o.Workload, Nemesis: required(kinds, optional), Seed: o.Seed,
 			TimeLimitSeconds: o.TimeLimit.Seconds(), Concurrency: count, RatePerSecond: o.Rate,
 			Image: o.Image, Versions: versions(),
 		},

@@ -17,7 +17,7 @@ type chrome struct {
 
 // scriptFiles in the order in which they are joined into one script. Each file
 // is a part of one function, so that nothing of it is visible outside.
-var scriptFiles = []string{"common.js", "data.js", "scale.js", "lanes.js", "operations.js", "timeline.js", "filter.js", "runs.js", "main.js"}
+var scriptFiles = []string{"common.js", "data.js", "scale.js", "lanes.js", "operations.js", "sessions.js", "timeline.js", "filter.js", "runs.js", "main.js"}
 
 var sharedChrome = buildChrome()
 

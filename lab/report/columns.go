@@ -36,6 +36,8 @@ type columnHeader struct {
 	Members []string       `json:"members"`
 	Faults  []columnFault  `json:"faults"`
 	Leaders []columnLeader `json:"leaders"`
+	Phases  []columnPhase  `json:"phases"`
+	Watches []columnWatch  `json:"watches"`
 	GapUs   [2]int64       `json:"gapUs"` // longest time without a successful write
 }
 
@@ -48,6 +50,11 @@ type columnFault struct {
 	EndUs       int64    `json:"endUs"`       // -1 if never taken back
 	HealedUs    int64    `json:"healedUs"`    // -1 if never proved
 	Detail      string   `json:"detail"`
+}
+
+type columnPhase struct {
+	Name    string `json:"name"`
+	StartUs int64  `json:"startUs"`
 }
 
 type columnLeader struct {
@@ -86,6 +93,7 @@ func encodeColumns(r *run, in Input, longest gap) (string, error) {
 		Count: len(r.ops), EndUs: r.endNs / 1000, Columns: columnNames,
 		Strings: table.strings, Members: append([]string{}, in.Members...),
 		Faults: columnFaults(in.Faults), Leaders: columnLeaders(in.Leaders, r.endNs),
+		Phases: columnPhases(in.Phases), Watches: watchSpans(r),
 		GapUs: [2]int64{longest.fromNs / 1000, longest.toNs / 1000},
 	})
 	if err != nil {
@@ -168,6 +176,14 @@ func columnFaults(faults []Fault) []columnFault {
 			c.HealedUs = fault.HealedNs / 1000
 		}
 		packed = append(packed, c)
+	}
+	return packed
+}
+
+func columnPhases(phases []Phase) []columnPhase {
+	packed := make([]columnPhase, 0, len(phases))
+	for _, phase := range phases {
+		packed = append(packed, columnPhase{Name: phase.Name, StartUs: phase.StartNs / 1000})
 	}
 	return packed
 }

@@ -20,7 +20,7 @@ func printValue(value any, longest int) string {
 	var b strings.Builder
 	if steps, ok := microOps(value); ok {
 		appendTransaction(&b, steps, longest)
-	} else if events, ok := watchEvents(value); ok {
+	} else if events, ok := eventsOf(value); ok {
 		appendEvents(&b, events, longest)
 	} else {
 		appendValue(&b, value, longest)
@@ -81,16 +81,6 @@ func microOps(value any) ([][]any, bool) {
 	})
 }
 
-// watchEvents recognizes the events that came with an answer: pairs of key and
-// zxid.
-func watchEvents(value any) ([][]any, bool) {
-	return tuples(value, func(event []any) bool {
-		_, keyed := at[string](event, 0)
-		_, numbered := at[int64](event, 1)
-		return len(event) == 2 && keyed && numbered
-	})
-}
-
 // tuples gives the elements of a list that are lists of one shape, if all are.
 func tuples(value any, fits func([]any) bool) ([][]any, bool) {
 	items, ok := value.([]any)
@@ -136,7 +126,7 @@ func appendTransaction(b *strings.Builder, steps [][]any, longest int) {
 
 // appendEvents prints what watches told. An empty key says that some may have
 // been missed.
-func appendEvents(b *strings.Builder, events [][]any, longest int) {
+func appendEvents(b *strings.Builder, events []watchEvent, longest int) {
 	skipFrom, skipTo := skipped(len(events), longest)
 	for i := 0; i < len(events); i++ {
 		if i > 0 {
@@ -147,15 +137,18 @@ func appendEvents(b *strings.Builder, events [][]any, longest int) {
 			i = skipTo - 1
 			continue
 		}
-		key, _ := at[string](events[i], 0)
-		zxid, _ := at[int64](events[i], 1)
-		switch {
-		case key == "":
+		event := &events[i]
+		if event.key == "" {
 			b.WriteString("events may have been missed")
-		case zxid <= 0:
-			b.WriteString("event of " + key)
-		default:
-			b.WriteString("event of " + key + " at " + zxidText(zxid))
+			continue
+		}
+		b.WriteString("event")
+		if event.kind != "" {
+			b.WriteString(" " + event.kind)
+		}
+		b.WriteString(" of " + event.key)
+		if event.zxid > 0 {
+			b.WriteString(" at " + zxidText(event.zxid))
 		}
 	}
 }

@@ -5,9 +5,14 @@ import (
 	"time"
 )
 
+// Format counts what a history of this lab's means: it goes up when operations of a
+// workload get other values, so that checkers would misread those of older runs.
+const Format = 2
+
 // Meta is run.json: what was run, on what, and what happened beside the
 // operations. Times in ns count from HistoryStart, as those of the history do.
 type Meta struct {
+	Format  int       `json:"format"` // of the history; 0 in runs from before it was counted
 	Name    string    `json:"name"`
 	Command string    `json:"command"` // reproduces the run
 	Start   time.Time `json:"start"`

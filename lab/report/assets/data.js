@@ -44,7 +44,7 @@ function unpack(bytes) {
   }
   const D = {
     n, endUs: Math.max(header.endUs, 1), strings: header.strings, members: header.members,
-    faults: header.faults, leaders: header.leaders, gapUs: header.gapUs,
+    faults: header.faults, leaders: header.leaders, gapUs: header.gapUs, phases: header.phases, watches: header.watches,
     index: runningSum(raw.dIndex), start: runningSum(raw.dStart),
     end: new Float64Array(n), closed: new Uint8Array(n), outcome: Uint8Array.from(raw.outcome),
     process: raw.process, f: raw.f, key: raw.key, node: raw.node, in: raw.in, out: raw.out, session: raw.session, error: raw.error,

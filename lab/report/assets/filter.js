@@ -1,7 +1,7 @@
 // What is shown of the operations: filter, list, the pinned one, and the link
 // that brings all of it back.
 
-const filterFields = {key: 'f-key', p: 'f-process', z: 'f-zxid', f: 'f-f', o: 'f-outcome'};
+const filterFields = {key: 'f-key', p: 'f-process', z: 'f-zxid', s: 'f-session', f: 'f-f', o: 'f-outcome'};
 
 function parseZxid(text) {
   try {
@@ -28,6 +28,10 @@ function matcher() {
   if (value.z) {
     const zxid = parseZxid(value.z);
     tests.push((i) => zxid !== null && (D.zxidHi[i] === zxid[0] && D.zxidLo[i] === zxid[1] || D.mzxidHi[i] === zxid[0] && D.mzxidLo[i] === zxid[1]));
+  }
+  if (value.s) {
+    const near = new Set([...new Set(D.session)].filter((id) => id && D.strings[id].includes(value.s)));
+    tests.push((i) => near.has(D.session[i]));
   }
   if (value.f) tests.push((i) => D.strings[D.f[i]] === value.f);
   if (value.o) {
@@ -106,6 +110,7 @@ function pin(i) {
       return line;
     }));
     byId('pin-key').hidden = !D.key[i];
+    byId('pin-session').hidden = !D.session[i];
     byId('pin').dataset.index = D.index[i];
   }
   redraw();
@@ -141,6 +146,7 @@ function setUpPin() {
   byId('pin-zoom').addEventListener('click', () => zoomToOp(pinned));
   byId('pin-key').addEventListener('click', () => { setFilter({key: D.strings[D.key[pinned]]}); writeLink(); });
   byId('pin-process').addEventListener('click', () => { setFilter({p: String(D.process[pinned])}); writeLink(); });
+  byId('pin-session').addEventListener('click', () => { setFilter({s: D.strings[D.session[pinned]]}); writeLink(); });
 }
 
 // The link: everything that a reader chose, in the part after #.

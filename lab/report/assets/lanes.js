@@ -78,10 +78,12 @@ const overviewLane = {
   },
 };
 
+const axisHeight = 24;
 const axisLane = {
-  height: () => 24,
-  draw(g, w, h) {
-    const {step, out} = ticks(w);
+  height: () => axisHeight + (D.phases.length ? 14 : 0),
+  draw(g, w) {
+    this.drawPhases(g, w);
+    const h = axisHeight, {step, out} = ticks(w);
     setFont(g, 11);
     g.textAlign = 'center';
     g.textBaseline = 'middle';
@@ -92,6 +94,23 @@ const axisLane = {
       const text = instant(t, step), half = g.measureText(text).width / 2;
       g.fillStyle = colour.soft;
       g.fillText(text, Math.min(Math.max(x, half), w - half), h / 2 - 2);
+    }
+  },
+  // Where each phase of the run begins, below the times.
+  drawPhases(g, w) {
+    setFont(g, 10);
+    g.textBaseline = 'middle';
+    g.textAlign = 'left';
+    g.fillStyle = colour.soft;
+    let free = gutter;
+    for (const phase of D.phases) {
+      const x = timeX(phase.startUs, w);
+      if (x < gutter - 1 || x > w - rightMargin) continue;
+      g.fillRect(Math.round(x), axisHeight, 1, 12);
+      const width = g.measureText(phase.name).width, at = x + 4 + width < w ? x + 4 : x - 4 - width;
+      if (at < free) continue;
+      g.fillText(phase.name, at, axisHeight + 7);
+      free = at + width + 8;
     }
   },
 };

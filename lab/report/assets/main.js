@@ -4,9 +4,9 @@
 function setUpLinks() {
   const toTimeline = () => byId('timeline').scrollIntoView();
   document.addEventListener('click', (event) => {
-    const target = event.target.closest('[data-range], [data-op], a[data-section]');
+    const target = event.target.closest('[data-range], [data-op], [data-at], a[data-section]');
     if (!target) return;
-    const {range, op, key} = target.dataset;
+    const {range, op, key, at} = target.dataset;
     if (target.dataset.section !== undefined) {
       event.preventDefault();
       document.querySelector(target.getAttribute('href')).scrollIntoView();
@@ -14,7 +14,9 @@ function setUpLinks() {
     }
     if (!D) return;
     event.preventDefault();
-    if (range) {
+    if (at) {
+      setView(Number(at) - 250e3, Number(at) + 250e3);
+    } else if (range) {
       const [from, to] = range.split('-').map(Number);
       if (key) setFilter({key});
       setView(from * 1e6, to * 1e6);

@@ -6,11 +6,14 @@ let drawPending = false;
 const laneOf = {
   overview: overviewLane, axis: axisLane, faults: faultsLane, leaders: leadersLane,
   rate: rateLane, quantiles: quantilesLane, points: pointsLane, processes: processesLane,
+  sessions: sessionsLane, watches: watchesLane, logs: logsLane,
 };
 
 function setUpLanes() {
   for (const canvas of document.querySelectorAll('canvas[data-lane]')) {
-    lanes.push({canvas, lane: laneOf[canvas.dataset.lane], name: canvas.dataset.lane});
+    const lane = laneOf[canvas.dataset.lane];
+    if (lane.prepare && !lane.prepare()) canvas.closest('figure').hidden = true; // nothing to show
+    else lanes.push({canvas, lane, name: canvas.dataset.lane});
   }
 }
 
@@ -157,6 +160,8 @@ function setUpPointer() {
     else {
       const hit = hitAt({target, clientX: event.clientX, clientY: event.clientY});
       if (hit && hit.op !== undefined) pin(hit.op);
+      if (hit && hit.line) showLogLine(hit.line);
+      if (hit && hit.session) { setFilter({s: hit.session}); writeLink(); }
     }
   };
   box.addEventListener('pointerup', (event) => finish(event, false));
@@ -188,6 +193,9 @@ function setUpKeyboard() {
   });
   document.addEventListener('keydown', (event) => {
     if (event.key === 'Escape' && pinned >= 0) pin(-1);
+    if (event.key !== '/' || event.target.matches('input, select, textarea')) return;
+    event.preventDefault();
+    byId('f-key').focus();
   });
   for (const button of document.querySelectorAll('button[data-zoom]')) {
     button.addEventListener('click', () => zoomActions[button.dataset.zoom]());
