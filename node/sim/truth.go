@@ -36,6 +36,8 @@ import (
 //   - AckIntegrity: what is acknowledged is on the disk of who acknowledges it: proposals,
 //     the epoch and the history of NEWLEADER, the epoch of LEADERINFO.
 //   - EpochMonotonicity, LogDurability (diskview.go): a disk keeps what was synced.
+//   - EpochHistory (diskview.go): a disk with an epoch's number has all that was committed
+//     before that epoch.
 //
 // A nil truth watches nothing: in an Ensemble only what clients saw is judged.
 type truth struct {

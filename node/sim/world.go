@@ -191,7 +191,7 @@ func (w *world) run() {
 	w.healAll()
 	w.until(endUs + settleUs)
 	// An epoch may end, as any does after enough transactions: that takes an election.
-	for deadlineUs := w.nowUs + second; w.nowUs < deadlineUs && w.opts.Shape == Rollover && !w.truth.allServe(); {
+	for deadlineUs := w.nowUs + second; w.nowUs < deadlineUs && w.opts.Shape == Rollover && !w.failed() && !w.truth.allServe(); {
 		w.until(w.nowUs + 5*millisecond)
 	}
 	if !w.failed() {
