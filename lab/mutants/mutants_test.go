@@ -35,7 +35,7 @@ func TestPatchesApply(t *testing.T) {
 			t.Errorf("%s stands twice in mutants.yaml", m.Name)
 		}
 		listed[m.Name] = true
-		if m.Doc == "" || m.Bug == "" || m.Sim == nil && m.Containers == nil {
+		if m.Doc == "" || m.Bug == "" || m.Sim == nil && m.Lab == nil && m.Containers == nil {
 			t.Errorf("%s: doc, bug and a run that must catch it must be there: %+v", m.Name, m)
 		}
 		work := t.TempDir()

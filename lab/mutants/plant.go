@@ -23,14 +23,15 @@ type mutant struct {
 	// Needs is the interleaving without which the bug does no harm; empty where it shows
 	// whatever else happens.
 	Needs      string        `yaml:"needs"`
-	Sim        *simRun       `yaml:"sim"`
+	Sim        *simRun       `yaml:"sim"` // of the invariants of the simulator
+	Lab        *simRun       `yaml:"lab"` // of the lab's workloads and checkers in the simulator
 	Containers *containerRun `yaml:"containers"`
 }
 
 // simRun is what must catch a bug in the simulator.
 type simRun struct {
-	Seeds uint64 `yaml:"seeds"` // within which it must be caught
-	Shape string `yaml:"shape"` // of the ensemble; empty for all of them in turn
+	Flags string `yaml:"flags"`
+	Seeds int    `yaml:"seeds"` // within which it must be caught
 }
 
 // containerRun is what must catch a bug on real processes.

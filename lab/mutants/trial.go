@@ -1,14 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -31,33 +35,63 @@ type trial struct {
 var errNotCaught = errors.New("NOT CAUGHT")
 
 // simulate demands of each bug that some seed fails with it, and of the server without
-// any that no seed fails.
+// any that none of these seeds fails.
 func (t *trial) simulate(all []mutant) {
-	// The server without a bug runs each shape once, with as many seeds as any bug needs.
-	most := make(map[string]uint64)
-	jobs := make(chan func(), len(all)+8)
+	t.sideBySide(all)
+	t.sideBySide(t.healthy(all))
+}
+
+func (t *trial) sideBySide(all []mutant) {
+	var jobs []func()
 	for _, m := range all {
 		if m.Sim != nil {
-			most[m.Sim.Shape] = max(most[m.Sim.Shape], m.Sim.Seeds)
-			jobs <- func() { t.planted(m, "sim", t.inSimulator) }
+			jobs = append(jobs, func() { t.planted(m, placeSim, t.inSimulator) })
+		}
+		if m.Lab != nil {
+			jobs = append(jobs, func() { t.planted(m, placeLab, t.inLab) })
 		}
 	}
-	for shape, seeds := range most {
-		healthy := mutant{Name: withoutBug, Doc: "the server as it is", Sim: &simRun{Seeds: seeds, Shape: shape}}
-		jobs <- func() { t.planted(healthy, "sim", t.inSimulator) }
-	}
-	close(jobs)
+	var next atomic.Int64
 	var workers sync.WaitGroup
 	for range t.workers {
 		workers.Go(func() {
-			for job := range jobs {
-				if t.ctx.Err() == nil {
-					job()
-				}
+			for n := next.Add(1) - 1; int(n) < len(jobs) && t.ctx.Err() == nil; n = next.Add(1) - 1 {
+				jobs[n]()
 			}
 		})
 	}
 	workers.Wait()
+}
+
+// The places where bugs are planted.
+const (
+	placeSim        = "sim"
+	placeLab        = "lab in sim"
+	placeContainers = "containers"
+)
+
+// healthy makes of the server without a bug what must pass: each set of flags, with as many
+// seeds as any bug needed.
+func (t *trial) healthy(all []mutant) (none []mutant) {
+	sims, labs := make(map[string]int), make(map[string]int)
+	for _, m := range all {
+		for i := range t.rows {
+			switch r := &t.rows[i]; {
+			case r.Bug != m.Name:
+			case r.Place == placeSim:
+				sims[m.Sim.Flags] = max(sims[m.Sim.Flags], r.Runs)
+			case r.Place == placeLab:
+				labs[m.Lab.Flags] = max(labs[m.Lab.Flags], r.Runs)
+			}
+		}
+	}
+	for _, flags := range slices.Sorted(maps.Keys(sims)) {
+		none = append(none, mutant{Name: withoutBug, Sim: &simRun{flags, sims[flags]}})
+	}
+	for _, flags := range slices.Sorted(maps.Keys(labs)) {
+		none = append(none, mutant{Name: withoutBug, Lab: &simRun{flags, labs[flags]}})
+	}
+	return none
 }
 
 // withoutBug is the name of the server as it is, whose rows prove that the runs can pass.
@@ -70,10 +104,10 @@ func (t *trial) contain(all []mutant, full bool) {
 		if t.ctx.Err() != nil || m.Containers == nil || !full && !m.Containers.Always {
 			continue
 		}
-		t.planted(m, "containers", t.onContainers)
+		t.planted(m, placeContainers, t.onContainers)
 		if !passed[m.Containers.Flags] {
 			passed[m.Containers.Flags] = true
-			t.planted(mutant{Name: withoutBug, Doc: "the server as it is", Containers: m.Containers}, "containers", t.onContainers)
+			t.planted(mutant{Name: withoutBug, Containers: m.Containers}, placeContainers, t.onContainers)
 		}
 	}
 }
@@ -100,49 +134,65 @@ func (t *trial) planted(m mutant, place string, try func(m mutant, work string, 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.rows = append(t.rows, r)
-	fmt.Printf("%-8s %5.1f s  %s, %s: %s\n", r.verdict(), r.Seconds, r.Bug, r.Place, firstLine(m.Doc))
+	fmt.Printf("%s, %s: %s after %.1f s: %s\n", r.Bug, r.Place, r.verdict(), r.Seconds, firstLine(cmp.Or(r.Cause, r.Fault)))
+}
+
+// built builds a program with the bug in it.
+func (t *trial) built(m mutant, work, program string) (binary, overlay string, err error) {
+	binary = filepath.Join(work, filepath.Base(program)+".bin")
+	ldflags := "-s -w"
+	build := []string{"build", "-o", binary}
+	if m.Name != withoutBug {
+		if overlay, err = plant(m, work); err != nil {
+			return "", "", err
+		}
+		build = append(build, "-overlay", overlay)
+		ldflags += " -X main.overlaid=" + overlay // tells the lab that it need not build itself
+	}
+	code, out, err := t.command("go", append(build, "-ldflags", ldflags, program)...)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("build %s: code %d\n%s", program, code, out)
+	}
+	return binary, overlay, err
 }
 
 // inSimulator runs seeds until one fails.
 func (t *trial) inSimulator(m mutant, work string, r *row) error {
-	build := []string{"build", "-ldflags=-s -w", "-o", work}
-	if m.Name != withoutBug {
-		overlay, err := plant(m, work)
-		if err != nil {
-			return err
-		}
-		build = append(build, "-overlay", overlay)
+	r.Workload, r.Fault = "simrun", cmp.Or(strings.TrimSpace(m.Sim.Flags), "drawn")
+	binary, _, err := t.built(m, work, "./node/sim/simrun")
+	if err != nil {
+		return err
 	}
-	if code, out, err := t.command("go", append(build, "./node/sim/simrun")...); err != nil || code != 0 {
-		return fmt.Errorf("build the simulator: %w\n%s", err, out)
-	}
-	shape := "all shapes"
-	args := []string{"-seeds", fmt.Sprint(m.Sim.Seeds), "-until-failure"}
-	if m.Sim.Shape != "" {
-		shape = "shape " + m.Sim.Shape
-		args = append(args, "-shape", m.Sim.Shape)
-	}
-	r.Workload, r.Fault = "register, multi, ephemeral, TTL, watch", "drawn by the seed, "+shape
 	began := time.Now()
-	code, out, err := t.command(filepath.Join(work, "simrun"), args...)
+	code, out, err := t.command(binary, append(strings.Fields(m.Sim.Flags), "-seeds", fmt.Sprint(m.Sim.Seeds), "-until-failure")...)
 	r.Seconds = time.Since(began).Seconds()
 	switch {
 	case err != nil:
 		return err
 	case code == 0:
-		r.Runs = int(m.Sim.Seeds)
+		r.Runs = m.Sim.Seeds
 		return fmt.Errorf("%w within %d seeds", errNotCaught, m.Sim.Seeds)
 	case code != 1:
 		return fmt.Errorf("the simulator ended with code %d\n%s", code, out)
 	}
 	for line := range strings.Lines(out) {
-		var seed int
 		if _, cause, ok := strings.Cut(line, " s: "); ok && r.Cause == "" {
-			fmt.Sscanf(line, "seed %d failed", &seed)
-			r.Runs, r.Checker, r.Cause = seed, simChecker(cause), strings.TrimSpace(cause)
+			fmt.Sscanf(line, "seed %d failed", &r.Runs)
+			r.Checker, r.Cause = simChecker(cause), strings.TrimSpace(cause)
 		}
 	}
 	return nil
+}
+
+// inLab runs the lab in the simulator, one seed after the other, until one fails.
+func (t *trial) inLab(m mutant, work string, r *row) error {
+	r.Workload, r.Fault = underFaults(m.Lab.Flags)
+	binary, overlay, err := t.built(m, work, "./lab")
+	if err != nil {
+		return err
+	}
+	flags := append(strings.Fields(m.Lab.Flags), "-cluster", "sim", "-store", filepath.Join(work, "store"), "-overlay", overlay)
+	return t.untilCaught(binary, flags, m.Lab.Seeds, r)
 }
 
 // simChecker names what the simulator's violation is one of.
@@ -154,31 +204,31 @@ func simChecker(cause string) string {
 	return name
 }
 
-// onContainers runs the lab until a run fails.
+// onContainers runs the lab on real processes until a run fails.
 func (t *trial) onContainers(m mutant, work string, r *row) error {
-	r.Workload, r.Fault = flagOf(m.Containers.Flags, "-workload", "register"), flagOf(m.Containers.Flags, "-schedule", flagOf(m.Containers.Flags, "-nemesis", "kill,pause,partition"))
-	r.Fault = strings.TrimSuffix(filepath.Base(r.Fault), ".yaml")
-	lab := filepath.Join(work, "lab")
-	if code, out, err := t.command("go", "build", "-o", lab, "./lab"); err != nil || code != 0 {
-		return fmt.Errorf("build the lab: %w\n%s", err, out)
+	r.Workload, r.Fault = underFaults(m.Containers.Flags)
+	lab, _, err := t.built(mutant{Name: withoutBug}, work, "./lab")
+	if err != nil {
+		return err
 	}
+	tries := 1
 	flags := append(strings.Fields(m.Containers.Flags), "-cluster", t.cluster, "-store", t.store)
 	if m.Name != withoutBug {
 		overlay, err := plant(m, work)
 		if err != nil {
 			return err
 		}
-		flags = append(flags, "-overlay", overlay)
+		flags, tries = append(flags, "-overlay", overlay), m.Containers.Tries
 	}
-	tries := max(1, m.Containers.Tries)
-	if m.Name == withoutBug {
-		tries = 1
-	}
-	for seed := 1; seed <= tries; seed++ {
+	return t.untilCaught(lab, flags, tries, r)
+}
+
+// untilCaught runs the lab with seeds from 1 on until a run fails.
+func (t *trial) untilCaught(lab string, flags []string, seeds int, r *row) error {
+	for r.Runs = 1; r.Runs <= seeds; r.Runs++ {
 		began := time.Now()
-		code, out, err := t.command(lab, append(flags, "-seed", fmt.Sprint(seed))...)
+		code, out, err := t.command(lab, append(flags, "-seed", fmt.Sprint(r.Runs))...)
 		r.Seconds += time.Since(began).Seconds()
-		r.Runs = seed
 		switch {
 		case err != nil:
 			return err
@@ -189,7 +239,14 @@ func (t *trial) onContainers(m mutant, work string, r *row) error {
 			return fmt.Errorf("the lab ended with code %d\n%s", code, out)
 		}
 	}
-	return fmt.Errorf("%w in %d runs", errNotCaught, r.Runs)
+	r.Runs = seeds
+	return fmt.Errorf("%w in %d runs", errNotCaught, seeds)
+}
+
+// underFaults reads workload and faults from the lab's flags.
+func underFaults(flags string) (workload, fault string) {
+	fault = flagOf(flags, "-schedule", flagOf(flags, "-nemesis", "kill,pause,partition"))
+	return flagOf(flags, "-workload", "register"), strings.TrimSuffix(filepath.Base(fault), ".yaml")
 }
 
 // flagOf returns a flag's value in a list of flags.
