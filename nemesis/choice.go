@@ -13,7 +13,7 @@ import (
 var packages = map[string][]string{
 	"process": {"kill*2", "stop", "pause*2"},
 	"network": {"partition*3", "loss", "reset", "rate", "duplicate", "delay", "reorder"},
-	"disk":    {"disk-full", "disk-error", "disk-slow"},
+	"disk":    {"disk-full", "disk-error", "disk-slow", "log-truncated", "log-corrupted", "snapshot-truncated", "snapshot-corrupted", "data-lost"},
 	"all":     {"process", "network", "disk"},
 }
 

@@ -89,3 +89,59 @@ func TestDiskFaultNotEffective(t *testing.T) {
 		})
 	}
 }
+
+func (e *ensemble) Damage(_ context.Context, member, fault string) (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.states[member] != Down {
+		return "", errors.New("damaged while it ran")
+	}
+	if len(e.blocks) > 0 {
+		return "", errors.New("damaged while links were cut")
+	}
+	for other, state := range e.states {
+		if e.states[e.leader] == Down && state == Running {
+			e.leader = other
+		}
+	}
+	e.history = append(e.history, fault+" "+member)
+	e.refuses = fault == "log-corrupted"
+	return fault, nil
+}
+
+func (e *ensemble) Serves(ctx context.Context, member string) bool { return e.Answers(ctx, member) }
+
+// TestDamageIsAlone: data is damaged when nothing else is in effect, and what
+// comes after waits for the end of it. A member that refuses its data loses it.
+func TestDamageIsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, r := newEnsemble(5), &transcript{}
+		s := schedule(5,
+			Step{At: seconds(1), Fault: "partition", Variant: "one", Targets: []string{"n5"}, Duration: seconds(6)},
+			Step{At: seconds(2), Fault: "log-truncated", Variant: "minority", Targets: []string{"n1", "n2"}, Duration: seconds(2)},
+			Step{At: seconds(3), Fault: "kill", Variant: "one", Targets: []string{"n4"}, Duration: seconds(1)},
+			Step{At: seconds(12), Fault: "log-corrupted", Variant: "one", Targets: []string{"n2"}, Duration: seconds(2)},
+		)
+		outcomes, err := Run(t.Context(), s, e, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range outcomes {
+			if o.Err != nil || !o.Effective || !o.Healed {
+				t.Errorf("%+v", o)
+			}
+		}
+		for i := range 2 {
+			if outcomes[i+1].StartAt < outcomes[i].HealedAt {
+				t.Errorf("step %d began at %s, before step %d was healed at %s", i+1, outcomes[i+1].StartAt, i, outcomes[i].HealedAt)
+			}
+		}
+		history := strings.Join(e.history, ", ")
+		if !strings.HasSuffix(history, "kill n4, restart n4, kill n2, log-corrupted n2, restart n2, data-lost n2, restart n2") {
+			t.Errorf("changes: %s", history)
+		}
+		if err := e.untouched(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -42,6 +42,20 @@ type actor interface {
 	act(ctx context.Context, e *executor, s activeStep, until time.Duration) (string, error)
 }
 
+// solitary is a fault that is no fair test while another one is in effect. Its
+// steps begin when those before them are healed, and those after them wait.
+type solitary interface{ solitary() }
+
+// alone reports whether a step must be alone.
+func (s Step) alone() bool {
+	fault, err := Lookup(s.Fault)
+	if err != nil {
+		return false
+	}
+	_, alone := fault.(solitary)
+	return alone
+}
+
 // Param is a number of a step, such as how many percent of packets are lost. A
 // step that doesn't have it is carried out with Default; Plan draws it from Min
 // to Max.
@@ -70,7 +84,7 @@ var faults = slices.Concat([]Fault{
 	processFault{kind{"pause", "freezes processes and thaws them"}, hold{state: Paused}},
 	partition{kind{"partition", "drops all packets of links, between members or from clients"}},
 	processFault{kind{"stop", "ends processes with SIGTERM and starts them again"}, hold{state: Down, graceful: true}},
-}, shapeFaults, diskFaults)
+}, shapeFaults, diskFaults, damageFaults)
 
 // Kinds names all faults, in a fixed order.
 func Kinds() []string {

@@ -63,7 +63,23 @@ func Plan(seed int64, kinds, members []string, total time.Duration) (Schedule, e
 		}
 		s.Steps = append(s.Steps, drawStep(rng, decks[order[i%len(decks)]], members, begin+slot*time.Duration(i), slot, begin+usable))
 	}
+	s.separate()
 	return s, s.Validate()
+}
+
+// apart is the least time between the planned heal of a step and the start of the
+// next where one of them must be alone.
+const apart = 500 * time.Millisecond
+
+// separate cuts steps short that would reach into one that must be alone, or the
+// reverse.
+func (s *Schedule) separate() {
+	for i := range len(s.Steps) - 1 {
+		step, next := &s.Steps[i], s.Steps[i+1]
+		if step.alone() || next.alone() {
+			step.Duration = max(apart, min(step.Duration, next.At-step.At-apart))
+		}
+	}
 }
 
 // deck deals the variants of one fault: all of them before any comes twice.

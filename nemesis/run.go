@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -76,6 +77,8 @@ type executor struct {
 	recorder Recorder
 	clock    Clock
 	start    time.Time
+	steps    []Step
+	done     []atomic.Bool // by step
 }
 
 // Run carries a schedule out and returns after schedule.Total, with one outcome
@@ -87,7 +90,7 @@ func Run(ctx context.Context, schedule Schedule, injector Injector, recorder Rec
 		return nil, err
 	}
 	clock := ClockOf(injector)
-	e := &executor{world: newWorld(injector, schedule.Members), recorder: recorder, clock: clock, start: clock.Now()}
+	e := &executor{world: newWorld(injector, schedule.Members), recorder: recorder, clock: clock, start: clock.Now(), steps: schedule.Steps, done: make([]atomic.Bool, len(schedule.Steps))}
 	defer func() {
 		healCtx, cancel := clock.WithTimeout(context.WithoutCancel(ctx), healAllTimeout)
 		defer cancel()
@@ -113,7 +116,8 @@ func Run(ctx context.Context, schedule Schedule, injector Injector, recorder Rec
 // runStep carries out one step from its start to its proved heal. It returns
 // nil if ctx ended before the start.
 func (e *executor) runStep(ctx context.Context, index int, step Step) *Outcome {
-	if e.sleepUntil(ctx, step.At) != nil {
+	defer e.done[index].Store(true)
+	if e.sleepUntil(ctx, step.At) != nil || e.awaitTurn(ctx, index) != nil {
 		return nil
 	}
 	fault, err := Lookup(step.Fault)
@@ -151,6 +155,22 @@ func (e *executor) runStep(ctx context.Context, index int, step Step) *Outcome {
 	}
 	e.healStep(ctx, fault, s, out, "")
 	return out
+}
+
+// awaitTurn waits for the steps before this one where one of the two must be
+// alone.
+func (e *executor) awaitTurn(ctx context.Context, index int) error {
+	for before := range index {
+		if !e.steps[before].alone() && !e.steps[index].alone() {
+			continue
+		}
+		for !e.done[before].Load() {
+			if err := e.clock.Sleep(ctx, probeInterval); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // act lets a fault act until its time is over. A wait that ctx cuts short is

@@ -24,6 +24,8 @@ type ensemble struct {
 	healed int
 	// diesOfDisk lets processes end when their disk can't be written.
 	diesOfDisk bool
+	// refuses lets the next process end at its start.
+	refuses bool
 	// blocked counts calls of Block.
 	blocked int
 
@@ -74,7 +76,13 @@ func (e *ensemble) Terminate(_ context.Context, m string) error {
 }
 
 func (e *ensemble) Restart(_ context.Context, m string) error {
-	return e.set(m, "restart", []ProcessState{Down}, Running)
+	err := e.set(m, "restart", []ProcessState{Down}, Running)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.refuses {
+		e.states[m], e.refuses = Down, false
+	}
+	return err
 }
 
 func (e *ensemble) Pause(_ context.Context, m string) error {

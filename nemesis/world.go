@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // activeStep is a step that is being carried out.
@@ -45,6 +46,8 @@ type world struct {
 	disks map[string]map[string]*DiskState
 	// ends has for each member the steps under which its process may end by itself.
 	ends map[string]map[string]bool
+	// notes has what steps did to members, for people.
+	notes map[string]string
 }
 
 func newWorld(injector Injector, members []string) *world {
@@ -57,6 +60,7 @@ func newWorld(injector Injector, members []string) *world {
 		shapes:   make(map[string]map[Link]Shape),
 		disks:    make(map[string]map[string]*DiskState),
 		ends:     make(map[string]map[string]bool),
+		notes:    make(map[string]string),
 	}
 	for _, member := range members {
 		w.disks[member] = make(map[string]*DiskState)
@@ -181,6 +185,35 @@ func (w *world) mayEnd(member, id string, may bool) {
 		w.ends[member][id] = true
 	} else {
 		delete(w.ends[member], id)
+	}
+}
+
+// note keeps what a step did to a member.
+func (w *world) note(id, member, text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.notes[id+" "+member] = text
+}
+
+func (w *world) noteOf(id, member string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.notes[id+" "+member]
+}
+
+// await repeats f until it returns nil or the timeout is over.
+func (w *world) await(ctx context.Context, timeout time.Duration, f func() error) error {
+	clock := ClockOf(w.injector)
+	ctx, cancel := clock.WithTimeout(ctx, timeout)
+	defer cancel()
+	for {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		if clock.Sleep(ctx, probeInterval) != nil {
+			return fmt.Errorf("within %s: %w", timeout, err)
+		}
 	}
 }
 

@@ -24,19 +24,21 @@ const diskName = "disk"
 // diskFaultPrefix begins the names of the faults that need it.
 const diskFaultPrefix = "disk-"
 
+type tryFunc func(ctx context.Context, member, script string, argv ...string) (string, error)
+
 // disks are the members' disks, for all drivers.
 type disks struct {
 	mounted map[string]*faultfs.FS
-	// try runs a shell script at a member that sees the data in directory $1, as the
-	// member does.
-	try func(ctx context.Context, member, script string) (string, error)
+	// try runs a script of bash at a member. Its first argument is the directory of
+	// the data, as it is seen there.
+	try tryFunc
 	// missing says why disks can't be broken.
 	missing string
 }
 
 // mountDisks mounts a disk for each member, in the run's directory. Where that
 // can't be done it isn't an error: disks can't be broken then.
-func mountDisks(o *Options, members []Member, try func(context.Context, string, string) (string, error)) (*disks, error) {
+func mountDisks(o *Options, members []Member, try tryFunc) (*disks, error) {
 	d := &disks{mounted: make(map[string]*faultfs.FS), try: try}
 	switch _, err := os.Stat("/dev/fuse"); {
 	case !slices.ContainsFunc(o.Faults, func(name string) bool { return strings.HasPrefix(name, diskFaultPrefix) }):

@@ -1,6 +1,10 @@
 package cluster
 
 import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,5 +38,51 @@ func runSteps(t *testing.T, c Cluster, total time.Duration, steps []nemesis.Step
 		if o.Err != nil || !o.Effective || !o.Healed {
 			t.Errorf("%s %v: %+v", o.Step.Fault, o.Targets, o)
 		}
+	}
+}
+
+// TestDamageScript damages files as a server leaves them: the newest is hit, and
+// where it holds data.
+func TestDamageScript(t *testing.T) {
+	log := strings.Repeat("record", 100) + strings.Repeat("\x00", 5000)
+	damage := func(t *testing.T, fault string) (dir, did string) {
+		dir = t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, "version-2"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"log.9", "log.100000001", "log.ffffffff", "snapshot.0"} {
+			if err := os.WriteFile(filepath.Join(dir, "version-2", name), []byte(log), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d := &disks{try: func(ctx context.Context, _, script string, argv ...string) (string, error) {
+			return command(ctx, "bash", append([]string{"-c", script, "bash", dir}, argv...)...)
+		}}
+		did, err := d.Damage(t.Context(), "n1", fault)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Log(did)
+		return dir, did
+	}
+	read := func(dir, name string) string {
+		data, err := os.ReadFile(filepath.Join(dir, "version-2", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	dir, _ := damage(t, "log-truncated")
+	if got := read(dir, "log.100000001"); len(got) != 600-600/5-1 || got != log[:len(got)] || read(dir, "log.ffffffff") != log || read(dir, "snapshot.0") != log {
+		t.Errorf("log-truncated: the newest log has %d bytes, want %d, and no other file changed", len(got), 600-600/5-1)
+	}
+	dir, _ = damage(t, "snapshot-corrupted")
+	got := read(dir, "snapshot.0")
+	if len(got) != len(log) || got[:450] != log[:450] || got[450] != log[450]^0xff || got[451:] != log[451:] {
+		t.Errorf("snapshot-corrupted: want byte 450 flipped, got %q", got)
+	}
+	dir, _ = damage(t, "data-lost")
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("data-lost: left are %v, %v", left, err)
 	}
 }

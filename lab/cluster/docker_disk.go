@@ -14,13 +14,14 @@ const dataTarget = "/" + dataName
 // makeDisks mounts the disks that can be broken, owned by the node's user. The
 // engine must be on this host to bind them.
 func (d *dockerCluster) makeDisks() (err error) {
+	try := func(ctx context.Context, member, script string, argv ...string) (string, error) {
+		return d.netExec(ctx, member, append([]string{"bash", "-c", script, "bash", dataTarget}, argv...)...)
+	}
 	if !strings.HasPrefix(d.cli.DaemonHost(), "unix://") {
-		d.disks = &disks{missing: "the engine is at " + d.cli.DaemonHost() + ", and disks are made on the lab's own host"}
+		d.disks = &disks{try: try, missing: "the engine is at " + d.cli.DaemonHost() + ", and disks are made on the lab's own host"}
 		return nil
 	}
-	d.disks, err = mountDisks(&d.opts, d.list, func(ctx context.Context, member, script string) (string, error) {
-		return d.netExec(ctx, member, "bash", "-c", script, "bash", dataTarget)
-	})
+	d.disks, err = mountDisks(&d.opts, d.list, try)
 	if err != nil || len(d.mounted) == 0 {
 		return err
 	}

@@ -135,8 +135,8 @@ func (l *localCluster) Start(ctx context.Context) (err error) {
 		hosts = append(hosts, l.list[i].Addr)
 	}
 	l.netfilter = newNetfilter(l, l.list, addrAt(prefix, hostOffset).String())
-	l.disks, err = mountDisks(&l.opts, l.list, func(ctx context.Context, member, script string) (string, error) {
-		return command(ctx, "bash", "-c", script, "bash", l.dataDir(member))
+	l.disks, err = mountDisks(&l.opts, l.list, func(ctx context.Context, member, script string, argv ...string) (string, error) {
+		return command(ctx, "bash", append([]string{"-c", script, "bash", l.dataDir(member)}, argv...)...)
 	})
 	if err != nil {
 		return err

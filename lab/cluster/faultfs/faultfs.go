@@ -52,10 +52,7 @@ func Mount(behind, mountpoint string) (*FS, error) {
 	f := &FS{}
 	f.Set(Fault{})
 	root := &fs.LoopbackRoot{Path: behind}
-	root.NewNode = func(data *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
-		return &node{LoopbackNode: fs.LoopbackNode{RootData: data}, disk: f}
-	}
-	top := root.NewNode(root, nil, "", nil)
+	top := &node{LoopbackNode: fs.LoopbackNode{RootData: root}, disk: f}
 	root.RootNode = top
 	var err error
 	f.server, err = fs.Mount(mountpoint, top, &fs.Options{
@@ -84,6 +81,11 @@ func Unmount(mountpoint string) error {
 type node struct {
 	fs.LoopbackNode
 	disk *FS
+}
+
+// WrapChild implements fs.NodeWrapChilder.
+func (n *node) WrapChild(context.Context, fs.InodeEmbedder) fs.InodeEmbedder {
+	return &node{LoopbackNode: fs.LoopbackNode{RootData: n.RootData}, disk: n.disk}
 }
 
 func (n *node) path() string {
