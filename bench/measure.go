@@ -39,6 +39,8 @@ const (
 	measureMemory = "memory"
 	measureGap    = "gap"
 	measureStart  = "start"
+	// measureRejoin takes minutes: it is measured only where it is asked for.
+	measureRejoin = "rejoin"
 )
 
 func measurementNames() []string {
@@ -46,7 +48,7 @@ func measurementNames() []string {
 	for _, c := range cells {
 		names = append(names, c.name)
 	}
-	return append(names, measureMemory, measureGap, measureStart)
+	return append(names, measureMemory, measureGap, measureStart, measureRejoin)
 }
 
 // figure is one number of one round.
@@ -90,13 +92,18 @@ func (b *bench) turn(ctx context.Context) error {
 			return err
 		}
 	}
+	if slices.Contains(b.opts.only, measureRejoin) {
+		if err := b.rejoins(ctx, filepath.Join(dir, "rejoin")); err != nil {
+			return err
+		}
+	}
 	// After a failure the servers' logs stay.
 	return os.RemoveAll(dir)
 }
 
 func (b *bench) wantsEnsemble() bool {
 	for _, name := range measurementNames() {
-		if name != measureStart && b.opts.wants(name) {
+		if name != measureStart && name != measureRejoin && b.opts.wants(name) {
 			return true
 		}
 	}
@@ -328,20 +335,11 @@ const sourceDir = "source"
 // start measures how long a standalone server takes to answer when it has to
 // load a large snapshot.
 func (b *bench) start(ctx context.Context, dir string) (err error) {
-	source := filepath.Join(b.dir, sourceDir)
-	snapshot := filepath.Join(source, "version-2", fmt.Sprintf("snapshot.%x", snapshotZxid))
-	if _, err := os.Stat(snapshot); err != nil {
-		b.progress("writing a snapshot of %d znodes", b.opts.znodes)
-		if _, err := writeSnapshot(source, b.opts.znodes); err != nil {
-			return err
-		}
-	}
-	target := filepath.Join(dir, "data", "version-2")
-	if err := os.MkdirAll(target, 0o755); err != nil {
+	snapshot, err := b.largeSnapshot()
+	if err != nil {
 		return err
 	}
-	// A copy, not a link: Apache's server writes the same snapshot anew at its start.
-	if err := copyFile(snapshot, filepath.Join(target, filepath.Base(snapshot))); err != nil {
+	if err := giveSnapshot(snapshot, dir); err != nil {
 		return err
 	}
 	ports, err := apache.FreePorts(1)

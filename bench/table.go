@@ -27,6 +27,7 @@ var titles = func() map[string]string {
 		measureMemory: "resident memory of a member",
 		measureGap:    "write gap after kill -9 of the leader",
 		measureStart:  "start from the large snapshot",
+		measureRejoin: "rejoin after missed writes",
 	}
 	for _, c := range cells {
 		all[c.name] = c.title

@@ -18,7 +18,8 @@ type Change struct {
 }
 
 // Change returns the membership that a change makes of this one, with a version. An error
-// says what is wrong with the change. least is how many participants there must be.
+// says what is wrong with the change; that an id to remove is no number wraps a
+// *strconv.NumError, for which Apache has another code. least is how many participants there must be.
 func (m *Membership) Change(change Change, version int64, least int) (*Membership, error) {
 	next, err := m.changed(change)
 	if err != nil {
@@ -46,7 +47,7 @@ func (m *Membership) changed(change Change) (*Membership, error) {
 	for _, text := range splitList(change.Leaving) {
 		id, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("%q is not the id of a server", text)
+			return nil, fmt.Errorf("%q is not the id of a server: %w", text, err)
 		}
 		delete(servers, id)
 	}

@@ -251,7 +251,7 @@ func (p *parser) clientAddr(portKey, addressKey, example string, port int, addre
 		}
 		return set
 	}
-	own.Host = anyAddress(own.Host)
+	own = own.bound()
 	if port != 0 && (set.Port != own.Port || set.Host != "" && set.Host != own.Host) {
 		key := addressKey
 		if set.Port != own.Port {
@@ -261,6 +261,15 @@ func (p *parser) clientAddr(portKey, addressKey, example string, port int, addre
 			"%s differs from %s in this server's server.N line", set, own))
 	}
 	return own
+}
+
+// ClientAddr is where the server of a server.N line listens for clients; the host is "" for
+// all addresses, the port 0 if the line does not say.
+func (s Server) ClientAddr() HostPort { return s.Client.bound() }
+
+func (a HostPort) bound() HostPort {
+	a.Host = anyAddress(a.Host)
+	return a
 }
 
 // anyAddress gives all spellings of "all addresses" the one that net.Listen

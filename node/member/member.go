@@ -64,6 +64,8 @@ type Member struct {
 	// auditLog is nil where nothing is audited; auditUser is who the server runs as.
 	auditLog  *audit.Log
 	auditUser string
+	// clientAddr is where the membership puts the client port. Owned by the event loop.
+	clientAddr config.HostPort
 	// membershipFiles belong to the disk goroutine.
 	membershipFiles *config.MembershipFiles
 
@@ -99,6 +101,7 @@ func open(cfg *config.Config, log *slog.Logger, seams seams) (_ *Member, err err
 		metrics: metrics.New(runtime.GOMAXPROCS(0)),
 	}
 	m.membershipFiles = cfg.MembershipFiles()
+	m.clientAddr = cfg.Clients.Addr
 	m.inbox.init()
 	if m.tls, err = clientTLS(cfg, log); err != nil {
 		return nil, err

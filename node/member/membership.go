@@ -88,7 +88,8 @@ func (m *Member) changeMembership(present []byte, q *jute.ReconfigRequest, versi
 	return []byte(to.Text()), nil
 }
 
-// membershipChanged makes the transports follow a change of the membership.
+// membershipChanged makes the transports follow a change of the membership. The port of TLS
+// clients stands in zoo.cfg alone.
 func (m *Member) membershipChanged(e zab.SaveMembership) {
 	committed, next, err := memberships(&e)
 	if err != nil {
@@ -98,6 +99,11 @@ func (m *Member) membershipChanged(e zab.SaveMembership) {
 	m.log.Info("membership", "version", hex(e.Committed.Version), "voters", e.Committed.Verifier.Voters(), "proposed", e.Next != nil)
 	m.knowHosts(committed, next)
 	m.peers.Update(peerAddresses(committed, next))
+	own, _ := committed.Server(m.cfg.MyID)
+	if client := own.ClientAddr(); client.Port != 0 && client != m.clientAddr {
+		m.clientAddr = client
+		m.clients.Move(address(client))
+	}
 }
 
 // memberships reads both texts.

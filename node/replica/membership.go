@@ -2,6 +2,8 @@ package replica
 
 import (
 	"bytes"
+	"errors"
+	"strconv"
 
 	"zoolab/node/prep"
 	"zoolab/node/tree"
@@ -77,6 +79,9 @@ func (r *Replica) reconfigure(q *jute.ReconfigRequest, zxid int64) ([]byte, jute
 		return nil, jute.CodeBadVersion
 	}
 	text, err := r.cfg.ChangeMembership(committed.Text, q, zxid)
+	if notNumber := new(strconv.NumError); errors.As(err, &notNumber) {
+		return nil, jute.CodeMarshallingError
+	}
 	if err != nil {
 		return nil, jute.CodeBadArguments
 	}

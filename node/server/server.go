@@ -98,7 +98,6 @@ type Server struct {
 	cfg      Config
 	hooks    Hooks
 	log      *slog.Logger
-	ports    []port
 	began    time.Time
 	running  sync.WaitGroup
 	stats    Stats
@@ -116,6 +115,8 @@ type Server struct {
 	perIP   map[string]int
 	total   int // sum of perIP
 	closed  bool
+	ports   []port
+	moves   int // of the plain port
 
 	unflushedMu sync.Mutex
 	unflushed   []*conn
@@ -155,14 +156,10 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Server, error) {
 		perIP:   make(map[string]int),
 		stats:   Stats{m: cfg.Metrics},
 	}
-	wants := plain
-	if cfg.TLS != nil && cfg.TLS.OnPlainPort {
-		wants = either
-	}
 	for _, p := range []struct {
 		address string
 		wants   encryption
-	}{{cfg.Address, wants}, {cfg.SecureAddress, secure}} {
+	}{{cfg.Address, s.plainWants()}, {cfg.SecureAddress, secure}} {
 		if p.address == "" {
 			continue
 		}
@@ -202,6 +199,8 @@ func (s *Server) Addr() net.Addr { return s.addr(func(w encryption) bool { retur
 func (s *Server) SecureAddr() net.Addr { return s.addr(func(w encryption) bool { return w == secure }) }
 
 func (s *Server) addr(which func(encryption) bool) net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, p := range s.ports {
 		if which(p.wants) {
 			return p.Addr()
@@ -335,9 +334,9 @@ func (s *Server) NumConnections() int {
 
 // Shutdown closes the ports and every connection, and waits for their goroutines.
 func (s *Server) Shutdown() {
-	s.closePorts()
 	s.mu.Lock()
 	s.closed = true
+	s.closePorts()
 	for c := range s.opening {
 		_ = c.Close()
 	}
