@@ -24,7 +24,7 @@ import (
 // the header's table of strings.
 var columnNames = []string{
 	"dIndex", "dStart", "duration", "process", "f", "key", "node", "in", "out", "session", "error",
-	"outcome", "dZxidHi", "dZxidLo", "dMzxidHi", "dMzxidLo", "version",
+	"outcome", "dZxidHi", "dZxidLo", "dMzxidHi", "dMzxidLo", "version", "weight",
 }
 
 // columnHeader is what the script needs beside the operations.
@@ -86,11 +86,11 @@ func (t *stringTable) id(text string) int64 {
 }
 
 // encodeColumns packs operations, faults and leaders for the script.
-func encodeColumns(r *run, in Input, longest gap) (string, error) {
+func encodeColumns(r *run, shown sample, in Input, longest gap) (string, error) {
 	table := newStringTable()
-	columns := packOperations(r.ops, table)
+	columns := packOperations(shown, table)
 	header, err := json.Marshal(columnHeader{
-		Count: len(r.ops), EndUs: r.endNs / 1000, Columns: columnNames,
+		Count: len(shown.ops), EndUs: r.endNs / 1000, Columns: columnNames,
 		Strings: table.strings, Members: append([]string{}, in.Members...),
 		Faults: columnFaults(in.Faults), Leaders: columnLeaders(in.Leaders, r.endNs),
 		Phases: columnPhases(in.Phases), Watches: watchSpans(r),
@@ -117,7 +117,8 @@ func encodeColumns(r *run, in Input, longest gap) (string, error) {
 }
 
 // packOperations writes one slice of varints for each name in columnNames.
-func packOperations(ops []operation, table *stringTable) [][]byte {
+func packOperations(shown sample, table *stringTable) [][]byte {
+	ops := shown.ops
 	columns := make([][]byte, len(columnNames))
 	var lastIndex, lastStart int64
 	var lastZxid, lastMzxid [2]int64
@@ -139,7 +140,7 @@ func packOperations(ops []operation, table *stringTable) [][]byte {
 			uint64(table.id(clip(op.err, maxValueRunes))), uint64(op.outcome),
 			zigzag(zxid[0] - lastZxid[0]), zigzag(zxid[1] - lastZxid[1]),
 			zigzag(mzxid[0] - lastMzxid[0]), zigzag(mzxid[1] - lastMzxid[1]),
-			zigzag(int64(op.version)),
+			zigzag(int64(op.version)), uint64(shown.weights[i]),
 		}
 		for column, value := range row {
 			columns[column] = binary.AppendUvarint(columns[column], value)

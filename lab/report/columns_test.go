@@ -62,7 +62,7 @@ func TestColumnsKeepEveryField(t *testing.T) {
 		},
 	}
 	r := newRun(in)
-	data, err := encodeColumns(r, in, gap{1000, 2000})
+	data, err := encodeColumns(r, sampleOf(r, nil), in, gap{1000, 2000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ type page struct {
 	Shrunk        *shrunkView
 	HasTime       bool // something happened, so that there is a timeline to show
 	Functions     []string
+	Sampled       string // what the timeline leaves out
 	Faults        []faultRow
 	FaultsCut     int
 	Logs          []logView
@@ -70,7 +71,8 @@ type logLineView struct {
 func newPage(in Input) (*page, error) {
 	r := newRun(in)
 	f := newFigures(r, in.Faults, in.Leaders)
-	data, err := encodeColumns(r, in, f.gap)
+	shown := sampleOf(r, in.Results)
+	data, err := encodeColumns(r, shown, in, f.gap)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +86,7 @@ func newPage(in Input) (*page, error) {
 	}
 	p.Figures = figureTiles(r, f)
 	p.Notes = notes(r, in)
+	p.Sampled = shown.note
 	p.Checkers = checkerRows(in.Results)
 	p.Failures, p.FailuresCut = failureViews(r, in.Results)
 	p.Shrunk = newShrunkView(in.Shrunk)

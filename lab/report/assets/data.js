@@ -49,7 +49,7 @@ function unpack(bytes) {
     end: new Float64Array(n), closed: new Uint8Array(n), outcome: Uint8Array.from(raw.outcome),
     process: raw.process, f: raw.f, key: raw.key, node: raw.node, in: raw.in, out: raw.out, session: raw.session, error: raw.error,
     zxidHi: runningSum(raw.dZxidHi), zxidLo: runningSum(raw.dZxidLo),
-    mzxidHi: runningSum(raw.dMzxidHi), mzxidLo: runningSum(raw.dMzxidLo), version: raw.version,
+    mzxidHi: runningSum(raw.dMzxidHi), mzxidLo: runningSum(raw.dMzxidLo), version: raw.version, weight: raw.weight,
   };
   for (let i = 0; i < n; i++) {
     D.closed[i] = raw.duration[i] > 0 ? 1 : 0;

@@ -48,7 +48,7 @@ const overviewLane = {
     const inner = w - gutter - rightMargin;
     const buckets = new Float64Array(Math.max(1, Math.floor(inner / 2)));
     for (const i of S.byEnd) {
-      if (D.outcome[i] === OK) buckets[Math.min(buckets.length - 1, Math.floor(D.end[i] / D.endUs * buckets.length))]++;
+      if (D.outcome[i] === OK) buckets[Math.min(buckets.length - 1, Math.floor(D.end[i] / D.endUs * buckets.length))] += D.weight[i];
     }
     const most = Math.max(1, ...buckets);
     const at = (t) => gutter + t / D.endUs * inner;
@@ -260,7 +260,7 @@ const rateLane = {
     b.sums = [new Float64Array(b.count), new Float64Array(b.count), new Float64Array(b.count)];
     for (let k = b.from; k < b.to; k++) {
       const i = S.byEnd[k];
-      b.sums[D.outcome[i]][Math.floor(D.end[i] / b.step) - b.first]++;
+      b.sums[D.outcome[i]][Math.floor(D.end[i] / b.step) - b.first] += D.weight[i];
     }
     return b;
   },

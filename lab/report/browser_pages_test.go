@@ -1,0 +1,149 @@
+package report
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// pageURL writes a page into a file and gives its URL.
+func pageURL(t *testing.T, write func(*strings.Builder) error) string {
+	t.Helper()
+	var page strings.Builder
+	if err := write(&page); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "page.html")
+	if err := os.WriteFile(path, []byte(page.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return "file://" + path
+}
+
+// overflow is how many pixels the page is wider than its window.
+const overflow = `document.documentElement.scrollWidth - document.documentElement.clientWidth`
+
+// TestBrowserThemesAndSizes looks at every page in both themes and as wide as a
+// phone: nothing may complain, nothing may stand outside of the window.
+func TestBrowserThemesAndSizes(t *testing.T) {
+	b := newTab(t)
+	sessions := watchStory()
+	sessions.Shrunk = &Shrunk{Cause: "it is lost", Command: "go run ./lab replay", Schedule: "seed: 1", History: sessions.History, Results: sessions.Results}
+	report, _ := writeReport(t, synthInput(2000, 20, true))
+	story, _ := writeReport(t, sessions)
+	cycle, _ := writeReport(t, appendStory())
+	pages := map[string]string{
+		"report": report, "watches and sessions": story, "cycle": cycle,
+		"index":   pageURL(t, func(page *strings.Builder) error { return WriteIndex(page, synthIndex()) }),
+		"compare": pageURL(t, func(page *strings.Builder) error { return Compare(synthInput(500, 9, false), sessions).Write(page) }),
+	}
+	const paper = `getComputedStyle(document.body).backgroundColor`
+	for name, url := range pages {
+		b.do(t, name, chromedp.EmulateViewport(1300, 900), chromedp.Navigate(url))
+		b.waitFor(t, isReady)
+		before := b.text(t, paper)
+		b.click(t, "#theme")
+		b.waitFor(t, fmt.Sprintf("%s !== %q", paper, before))
+		b.click(t, "#theme")
+		b.waitFor(t, fmt.Sprintf("%s === %q", paper, before))
+		b.do(t, "phone", chromedp.EmulateViewport(390, 800))
+		b.waitFor(t, "innerWidth === 390")
+		if wide := b.text(t, overflow); wide != "0" {
+			t.Errorf("%s: the page is %s pixels wider than a phone", name, wide)
+		}
+	}
+	b.checkQuiet(t)
+}
+
+// TestBrowserSessionsWatchesAndLogs finds the lanes that show more than operations,
+// filters by a session that is clicked, and goes from a tick to the line of a log.
+func TestBrowserSessionsWatchesAndLogs(t *testing.T) {
+	b := newTab(t)
+	in := watchStory()
+	in.NodeLogs = []NodeLog{{Member: "n1", Lines: []LogLine{{TimeNs: 20 * msNs, HasTime: true, Text: "level=ERROR msg=boom"}, {Text: "no time"}}}}
+	url, _ := writeReport(t, in)
+	b.do(t, "open", chromedp.Navigate(url))
+	b.waitFor(t, isReady)
+	if notes := b.text(t, `document.getElementById('sessions-note').textContent + '|' + document.getElementById('watches-note').textContent`); notes != "2 sessions|3 watches" {
+		t.Errorf("the lanes show %q, want 2 sessions and 3 watches", notes)
+	}
+	b.clickIn(t, "canvas[data-lane=sessions]", 0.5, 8)
+	b.waitFor(t, `document.getElementById('f-session').value.startsWith('0x10000000') && location.hash.includes('s=0x10000000')`)
+	b.waitFor(t, fmt.Sprintf("Number(%s) < %d", lanesShown, len(in.History)/2))
+	b.click(t, "#f-clear")
+
+	// The line stands at 20 ms of the whole time shown.
+	share := evaluate[float64](t, b, `(() => {
+		const box = document.querySelector('canvas[data-lane=logs]').getBoundingClientRect(), to = Number(document.getElementById('lanes').dataset.to);
+		return (64 + 20000 / to * (box.width - 74)) / box.width;
+	})()`)
+	b.clickIn(t, "canvas[data-lane=logs]", share, 7)
+	b.waitFor(t, `document.querySelector('.log li.chosen').textContent.includes('boom') && document.querySelector('details.log').open`)
+	b.click(t, ".log button.at")
+	b.waitFor(t, fmt.Sprintf("Number(%s) > 0 || Number(%s) > 0", lanesFrom, lanesTo))
+
+	b.do(t, "press /", chromedp.KeyEvent("/"))
+	b.waitFor(t, `document.activeElement.id === 'f-key'`)
+	b.checkQuiet(t)
+}
+
+// clickIn clicks at a share of an element's width, so many pixels below its top.
+func (b *tab) clickIn(t *testing.T, selector string, share, below float64) {
+	t.Helper()
+	box := evaluate[[]float64](t, b, fmt.Sprintf(`(() => {
+		const e = document.querySelector(%q);
+		e.scrollIntoView({behavior: 'instant', block: 'center'});
+		const r = e.getBoundingClientRect();
+		return [r.left, r.top, r.width];
+	})()`, selector))
+	b.do(t, "click", chromedp.MouseClickXY(box[0]+share*box[2], box[1]+below))
+}
+
+// TestBrowserRuns filters the page of all runs, follows its link, and chooses two
+// runs to compare.
+func TestBrowserRuns(t *testing.T) {
+	b := newTab(t)
+	in := synthIndex()
+	in.Served = true
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		write := func() error { return WriteIndex(w, in) }
+		if request.URL.Path == "/compare" {
+			a, b := synthInput(300, 5, false), synthInput(300, 5, true)
+			a.Title, b.Title = request.FormValue("a"), request.FormValue("b")
+			write = func() error { return Compare(a, b).Write(w) }
+		}
+		if err := write(); err != nil {
+			t.Error(err)
+		}
+	}))
+	defer server.Close()
+	shown := `[...document.querySelectorAll('table.runs tbody tr')].filter((row) => !row.hidden).length`
+	b.do(t, "open", chromedp.Navigate(server.URL))
+	b.waitFor(t, isReady+" && "+shown+fmt.Sprintf(" === %d", len(in.Runs)))
+	b.click(t, `button.cell[data-workload=register][data-fault=partition]`)
+	b.waitFor(t, shown+" === 1 && location.hash === '#workload=register&fault=partition'")
+	b.click(t, "#r-clear")
+	b.do(t, "press /", chromedp.KeyEvent("/"))
+	b.waitFor(t, `document.activeElement.id === 'r-text'`)
+	b.text(t, `document.getElementById('r-text').value = ''`) // the driver types / even though the page has taken it
+	b.do(t, "type", chromedp.KeyEvent("r-stale"))
+	b.waitFor(t, shown+" === 1 && location.hash === '#q=r-stale'")
+	link := b.text(t, "location.href")
+	b.do(t, "leave", chromedp.Navigate("about:blank"))
+	b.do(t, "follow the link", chromedp.Navigate(link))
+	b.waitFor(t, isReady+" && "+shown+" === 1")
+	b.click(t, "#r-clear")
+	b.waitFor(t, "document.getElementById('r-compare').disabled")
+	b.click(t, "tbody tr:nth-child(1) .choose")
+	b.click(t, "tbody tr:nth-child(2) .choose")
+	b.waitFor(t, "!document.getElementById('r-compare').disabled")
+	b.click(t, "#r-compare")
+	b.waitFor(t, fmt.Sprintf("document.title === %q", in.Runs[1].ID+" and "+in.Runs[0].ID)) // the older one first
+	b.checkQuiet(t)
+}
