@@ -64,9 +64,13 @@ image: ## build the images zoolab/node and zoolab/sidecar
 	docker/build.sh
 
 .PHONY: lab
-lab: ## run the chaos lab on containers (PLAN=lab/plan.yaml, about four minutes); reports in store/
+lab: ## run the chaos lab on containers (PLAN=lab/plan.yaml, six minutes at most); reports in store/
 	scripts/setup
 	$(GO) run ./lab -plan $(PLAN)
+
+.PHONY: lab-full
+lab-full: ## every workload, side by side and alone, under every family of faults: for a night
+	$(MAKE) lab PLAN=lab/plan-full.yaml
 
 .PHONY: mutants
 mutants: ## plant known bugs in the server; simulator and lab must catch each

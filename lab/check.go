@@ -93,7 +93,11 @@ func (e *evidence) judgeOwn() ([]workloads.Result, error) {
 		results = append(results, checker.Check(e.ops))
 	}
 	results = append(results, checkComplete(e.meta, len(e.ops)), checkNonVacuous(e.meta, workload.Kinds, e.ops))
-	return append(results, e.checkMembers(workloads.DefaultBounds)...), nil
+	results = append(results, e.checkMembers(workloads.DefaultBounds)...)
+	if e.meta.Gauges != nil && ended(e.meta, finalPhase) {
+		results = append(results, workloads.CheckGauges(e.meta.Gauges, workloads.DefaultBounds))
+	}
+	return results, nil
 }
 
 // started says that the run came to its first operation.
@@ -241,7 +245,9 @@ func reportMeta(meta *store.Meta) []report.Meta {
 		{Key: "engine", Value: meta.Engine},
 		{Key: "image", Value: strings.TrimSpace(meta.Image + " " + meta.ImageID)},
 		{Key: "network", Value: meta.Network},
-		{Key: "the lab itself took", Value: meta.LabCost.String()},
+	}
+	if cost := meta.LabCost.String(); cost != "" {
+		out = append(out, report.Meta{Key: "the lab itself took", Value: cost})
 	}
 	for _, skipped := range meta.Skipped {
 		out = append(out, report.Meta{Key: "skipped", Value: skipped})

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"zoolab/workloads"
 )
 
 // inRepository makes the tests see the files that the defaults name.
@@ -129,13 +131,27 @@ func TestPlans(t *testing.T) {
 	inRepository(t)
 	base := defaultOptions()
 	base.Seed = 5
-	for _, path := range []string{"lab/plan.yaml", "lab/plan-short.yaml"} {
+	// Each plan has every workload; the standard one under five families of faults, the
+	// full one each alone besides.
+	for path, families := range map[string]int{"lab/plan.yaml": 5, "lab/plan-short.yaml": 1, "lab/plan-full.yaml": 5} {
 		runs, err := readPlan(path, base)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(runs) < 2 || runs[0].Nemesis != "none" || runs[1].Seed != 5 {
-			t.Errorf("%s: %+v", path, runs)
+		of, nemeses := make(map[string]bool), make(map[string]bool)
+		for _, run := range runs {
+			of[run.Workload], nemeses[run.Nemesis] = true, true
+			if run.Seed != 5 {
+				t.Errorf("%s: seed %d", path, run.Seed)
+			}
+		}
+		if !of["all"] || len(nemeses) < families {
+			t.Errorf("%s: workloads %v under %v", path, of, nemeses)
+		}
+		for _, name := range workloads.Names() {
+			if path == "lab/plan-full.yaml" && !of[name] {
+				t.Errorf("%s: %s never runs alone", path, name)
+			}
 		}
 	}
 	for _, test := range []struct{ text, want string }{

@@ -275,6 +275,7 @@ func (r *runner) operate(ctx context.Context) error {
 	// Samples go on through an interrupt: the heal belongs to the picture.
 	r.leaders = r.access.watchLeaders(context.WithoutCancel(ctx), members, r.recorder.NowNs)
 	r.faults = newFaultLog(r.recorder)
+	r.meta.Gauges = r.gaugesAtStart(ctx)
 	c := newClients(r.access, workload, r.recorder, members, r.meta.Concurrency, r.options.Rate, r.options.Seed)
 	setupCtx, cancel := r.access.clock.WithTimeout(ctx, formTimeout)
 	err = c.setup(setupCtx)
@@ -361,6 +362,7 @@ func (r *runner) recovery(ctx context.Context, crew *crew) {
 	r.begin("comparing trees", treeTimeout, nil)
 	r.trees = r.access.readTrees(ctx, r.cluster.Members())
 	r.problem(r.run.WriteJSON(store.TreesFile, r.trees))
+	r.gaugesAtEnd(ctx)
 }
 
 // finish stops the servers, collects what they leave, and takes everything down.

@@ -58,7 +58,7 @@ func (d *disks) Damage(ctx context.Context, member, fault string) (string, error
 func (n *netfilter) Serves(ctx context.Context, member string) bool {
 	for _, m := range n.members {
 		if m.Name == member {
-			answer, err := fourLetter(ctx, m.Client, "srvr")
+			answer, err := FourLetter(ctx, m.Client, "srvr")
 			mode, _ := parseSrvr(answer)
 			return err == nil && mode != ""
 		}

@@ -16,10 +16,10 @@ import (
 // commandTimeout bounds a four-letter command. A paused server never answers.
 const commandTimeout = 700 * time.Millisecond
 
-// fourLetter sends a four-letter command to a client port and returns the
+// FourLetter sends a four-letter command to a client port and returns the
 // answer. A server that is down may still have its connection accepted, by the
 // engine's proxy, and then closed: that is an empty answer, hence an error.
-func fourLetter(ctx context.Context, address, command string) (string, error) {
+func FourLetter(ctx context.Context, address, command string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
@@ -43,7 +43,7 @@ func fourLetter(ctx context.Context, address, command string) (string, error) {
 
 // answers reports whether a server answers on its client port.
 func answers(ctx context.Context, m Member) bool {
-	_, err := fourLetter(ctx, m.Client, "ruok")
+	_, err := FourLetter(ctx, m.Client, "ruok")
 	return err == nil
 }
 
@@ -55,7 +55,7 @@ func findLeader(ctx context.Context, members []Member) (string, error) {
 	var wg sync.WaitGroup
 	for _, m := range members {
 		wg.Go(func() {
-			answer, err := fourLetter(ctx, m.Client, "srvr")
+			answer, err := FourLetter(ctx, m.Client, "srvr")
 			if err != nil {
 				return
 			}

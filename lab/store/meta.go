@@ -3,6 +3,8 @@ package store
 import (
 	"fmt"
 	"time"
+
+	"zoolab/workloads"
 )
 
 // Format counts what a history of this lab's means: it goes up when operations of a
@@ -50,6 +52,8 @@ type Meta struct {
 	// Operations counts the lines of the history when its recording closed. It is
 	// 0 in a run that did not come so far, and in those of earlier versions.
 	Operations int `json:"operations,omitempty"`
+	// Gauges are what members held of their machines, nil where nobody measured it.
+	Gauges []workloads.MemberGauge `json:"gauges,omitempty"`
 	// LabCost is what the lab itself took while clients worked, nil where nobody
 	// measured it.
 	LabCost *LabCost `json:"labCost,omitempty"`
