@@ -73,12 +73,16 @@ func runMain(args []string, stdout, stderr *os.File) (code int) {
 		return compareCommand(args, stdout, stderr)
 	case "import":
 		return importCommand(args, stdout, stderr)
+	case "replay":
+		return replayCommand(args, stdout, stderr)
 	case "serve":
 		return serveCommand(args, stdout, stderr)
+	case "shrink":
+		return shrinkCommand(args, stdout, stderr)
 	case "":
 		return runCommand(args, stdout, stderr)
 	default:
-		return badArguments(stderr, fmt.Errorf("unknown command %q; there are faults, list, serve, check, compare, import, clean and help", command))
+		return badArguments(stderr, fmt.Errorf("unknown command %q; there are faults, list, serve, check, compare, import, replay, shrink, clean and help", command))
 	}
 }
 
@@ -111,6 +115,8 @@ Commands
   faults                 what can be broken: faults, their variants, packages of faults
   list [-store DIR]      the runs so far, newest first, with their verdicts
   serve [-listen ADDR]   the same as a web page, with filters, trends and coverage
+  replay DIR [flags]     repeat a run: in the simulator exactly, elsewhere with the same schedule
+  shrink DIR [flags]     look for a smaller run that still fails (-for 10m, -tries N, -runs N)
   check DIR              judge a run again, such as store/latest; rewrites results and report
   compare DIR DIR        two runs side by side, here and as a web page
   import [FLAGS] FILE    judge a history.edn of Jepsen's (go run ./lab import -h)

@@ -80,7 +80,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"list", "-store", "/none"}, exitValid, "no runs in /none yet"},
 		{[]string{"list", "extra"}, exitUsage, "want at most -store"},
 		{[]string{"clean", "extra"}, exitUsage, "want at most -force"},
-		{[]string{"explode"}, exitUsage, "there are faults, list, serve, check, compare, import, clean and help"},
+		{[]string{"explode"}, exitUsage, "there are faults, list, serve, check, compare, import, replay, shrink, clean and help"},
 		{[]string{"-nemesis", "explode"}, exitUsage, "unknown fault"},
 		{[]string{"-plan", "/none"}, exitUsage, "/none"},
 	} {
