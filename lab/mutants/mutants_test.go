@@ -28,6 +28,10 @@ func TestPatchesApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	page, err := os.ReadFile("docs/planted-bugs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	importer := exported(t)
 	listed := make(map[string]bool)
 	for _, m := range all {
@@ -35,6 +39,9 @@ func TestPatchesApply(t *testing.T) {
 			t.Errorf("%s stands twice in mutants.yaml", m.Name)
 		}
 		listed[m.Name] = true
+		if !bytes.Contains(page, []byte("| `"+m.Name+"` |")) {
+			t.Errorf("docs/planted-bugs.md does not tell of %s", m.Name)
+		}
 		if m.Doc == "" || m.Bug == "" || m.Sim == nil && m.Lab == nil && m.Containers == nil {
 			t.Errorf("%s: doc, bug and a run that must catch it must be there: %+v", m.Name, m)
 		}
