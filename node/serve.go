@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -59,7 +60,7 @@ func serveFile(args []string) int {
 		return 2
 	}
 	if err != nil {
-		log.Error("can't start", "err", err)
+		log.Error("can't start", withAdvice(err)...)
 		return 1
 	}
 	defer giveRoom()()
@@ -70,11 +71,33 @@ func serveFile(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := m.Run(ctx); err != nil {
-		log.Error("the server ends, since it can't go on safely", "err", err)
+		log.Error("the server ends, since it can't go on safely", withAdvice(err)...)
 		return 1
 	}
 	log.Info("stopped")
 	return 0
+}
+
+// withAdvice gives an error to a log, with what a person can do if it is the operating system's.
+func withAdvice(err error) []any {
+	if what := advice(err); what != "" {
+		return []any{"err", err, "advice", what}
+	}
+	return []any{"err", err}
+}
+
+func advice(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return "make the file and its directory writable for the user that runs the server"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "make room on that disk and start the server again; nothing that was acknowledged is lost"
+	case errors.Is(err, syscall.EIO):
+		return "the disk fails: replace it; the server starts again with an empty directory, and the other members send it their data"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return "allow the server more open files (ulimit -n)"
+	}
+	return ""
 }
 
 // configuration loads the file, or gives the defaults without one.

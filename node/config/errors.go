@@ -17,7 +17,7 @@ type Error struct {
 
 // Error gives "file:line: key: problem; fix".
 func (e *Error) Error() string {
-	text := position(e.File, e.Line, e.Key) + e.Problem
+	text := position(e.File, e.Line, e.Key) + shortened(e.Problem)
 	if e.Fix != "" {
 		text += "; " + e.Fix
 	}
@@ -89,7 +89,19 @@ type Warning struct {
 }
 
 // String gives "file:line: key: problem".
-func (w Warning) String() string { return position(w.File, w.Line, w.Key) + w.Problem }
+func (w Warning) String() string { return position(w.File, w.Line, w.Key) + shortened(w.Problem) }
+
+// maxQuotedBytes is how much of a key, or of what is said of its value, a message shows.
+const maxQuotedBytes = 600
+
+// shortened takes the middle out of a text that nobody would read to its end: a file that is
+// no configuration may have lines of any length.
+func shortened(text string) string {
+	if len(text) <= maxQuotedBytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxQuotedBytes/2]+" ... "+text[len(text)-maxQuotedBytes/2:], "")
+}
 
 func position(file string, line int, key string) string {
 	text := file
@@ -98,7 +110,7 @@ func position(file string, line int, key string) string {
 	}
 	text += ": "
 	if key != "" {
-		text += key + ": "
+		text += shortened(key) + ": "
 	}
 	return text
 }

@@ -233,7 +233,7 @@ func (p *parser) findMyID() {
 	content, err := p.options.ReadFile(file)
 	switch {
 	case err == nil:
-		first, _, _ := strings.Cut(string(content), "\n")
+		first, _, _ := strings.Cut(strings.TrimPrefix(string(content), byteOrderMark), "\n")
 		p.takeMyID(trimJava(first), place{file, 1, "myid"}, "write only the number of this server into the file, for example: echo 1 > "+file)
 		if env := trimJava(p.options.Env.MyID); env != "" && !p.noMyID && env != trimJava(first) {
 			p.warnings = append(p.warnings, Warning{File: environmentFile, Key: "ZOO_MY_ID",

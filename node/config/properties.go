@@ -38,7 +38,7 @@ func Properties(text string) (map[string]string, error) {
 // does. An entry with a malformed \u escape is reported through bad and left out.
 func parseProperties(text string, bad func(line int, key string, f *fault)) []property {
 	var entries []property
-	lines := lineReader{rest: text}
+	lines := lineReader{rest: strings.TrimPrefix(text, byteOrderMark)}
 	for {
 		logical, line, ok := lines.next()
 		if !ok {
@@ -56,6 +56,10 @@ func parseProperties(text string, bad func(line int, key string, f *fault)) []pr
 		entries = append(entries, property{key: key, value: trimJava(value), line: line})
 	}
 }
+
+// byteOrderMark is what some editors put ahead of a text. Java would make it a part of the
+// first key, which nobody can see.
+const byteOrderMark = "\ufeff"
 
 // lineReader joins natural lines into logical lines.
 type lineReader struct {

@@ -20,19 +20,20 @@ import (
 // zkServerScript is Apache's script, as Debian installs it.
 const zkServerScript = "/usr/share/zookeeper/bin/zkServer.sh"
 
-// page is docs/migration.md, whose steps are run as they are written.
+// page is one of docs, whose steps are run as they are written.
 type page struct {
 	t     *testing.T
 	steps map[string][]string // the commands that stand under a name
 	bin   string              // the directory with node and zkServer.sh
 	all   string
+	env   []string // more of the environment of its commands
 }
 
 var stepPattern = regexp.MustCompile("(?s)<!-- step: ([a-z-]+) -->\\s*```sh\n(.*?)```")
 
-func readPage(t *testing.T) *page {
+func readPage(t *testing.T, name string) *page {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "migration.md"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +41,19 @@ func readPage(t *testing.T) *page {
 	for _, found := range stepPattern.FindAllStringSubmatch(string(text), -1) {
 		p.steps[found[1]] = append(p.steps[found[1]], found[2])
 	}
+	if err := os.MkdirAll(p.bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(nodeBinary, filepath.Join(p.bin, "node")); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// withApache gives the page's commands Apache's zkServer.sh.
+func (p *page) withApache() {
+	t := p.t
+	t.Helper()
 	script, err := os.ReadFile(zkServerScript)
 	if err != nil {
 		t.Skipf("no zkServer.sh: %v; install it with: apt-get install zookeeper", err)
@@ -49,17 +63,10 @@ func readPage(t *testing.T) *page {
 	environment := fmt.Sprintf("JAVA=java\nCLASSPATH=%q\nJMXDISABLE=true\n"+
 		"SERVER_JVMFLAGS='-Xmx128m -Dznode.container.checkIntervalMs=1000 -Dorg.slf4j.simpleLogger.defaultLogLevel=info'\n", apache.ClassPath())
 	for name, content := range map[string]string{"zkServer.sh": string(script), "zkEnv.sh": environment} {
-		if err := os.MkdirAll(p.bin, 0o755); err != nil {
-			t.Fatal(err)
-		}
 		if err := os.WriteFile(filepath.Join(p.bin, name), []byte(content), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink(nodeBinary, filepath.Join(p.bin, "node")); err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
 
 // run runs steps for a member in one shell; the name "check" is any of the checks, which
@@ -83,6 +90,7 @@ func (p *page) run(m *member, names ...string) {
 	cmd.Dir = m.dir
 	cmd.Env = append(os.Environ(), "PATH="+p.bin+":"+os.Getenv("PATH"), "ZOO_LOG_DIR="+m.dir,
 		"CFG="+filepath.Join(m.dir, "zoo.cfg"), "SELF="+m.ClientAddr, "ALL="+p.all)
+	cmd.Env = append(cmd.Env, p.env...)
 	output, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v, steps %v: %v\n%s", m, names, err, output)
@@ -146,7 +154,8 @@ func keepLog(t *testing.T, m *member) {
 // commands of docs/migration.md. No session and no acknowledged write may be lost.
 func TestMigration(t *testing.T) {
 	requireFull(t)
-	p := readPage(t)
+	p := readPage(t, "migration.md")
+	p.withApache()
 	e := newEnsemble(t, java, java, java)
 	var addrs []string
 	for _, m := range e.members {
