@@ -26,7 +26,7 @@ func StartEnsemble(ctx context.Context, dir string, cfgs ...Config) ([]*Server, 
 	}
 	peers := make([]Peer, size)
 	for i := range peers {
-		peers[i] = Peer{ID: int64(i + 1), QuorumPort: ports[3*i], ElectionPort: ports[3*i+1], Observer: cfgs[i].Observer}
+		peers[i] = Peer{ID: int64(i + 1), Host: cfgs[i].Host, QuorumPort: ports[3*i], ElectionPort: ports[3*i+1], Observer: cfgs[i].Observer}
 	}
 	var servers []*Server
 	for i, peer := range peers {

@@ -36,6 +36,9 @@ type Config struct {
 	Peers []Peer
 	// Observer makes the member one that does not vote, where StartEnsemble fills Peers in.
 	Observer bool
+	// Host is where the member listens for the others, where StartEnsemble fills Peers in; empty
+	// for 127.0.0.1.
+	Host string
 	// HeapMB is the maximum of the Java heap; default 256.
 	HeapMB int
 	// TickTimeMs is tickTime; default 2000.

@@ -88,10 +88,13 @@ var commands = []command{
 		v.monitor(func(name string, value any) { all = append(all, field{name, value}) })
 		return answer{fields: all}
 	}},
-	{names: []string{"observer_connection_stat_reset", "orst"}, run: func(*View, *request) answer { return done() }},
-	{names: []string{"observers", "obsr"}, run: func(v *View, _ *request) answer {
-		return done(field{"synced_observers", v.Replica.Status().SyncedObservers}, field{"observers", []any{}})
+	{names: []string{"observer_connection_stat_reset", "orst"}, run: func(v *View, q *request) answer {
+		if err := v.ResetObservers(q.Context()); err != nil {
+			return failed(http.StatusServiceUnavailable, "%v", err)
+		}
+		return done()
 	}},
+	{names: []string{"observers", "obsr"}, run: (*View).observers},
 	{names: []string{"restore", "rest"}, post: true, guarded: true, run: (*View).restore},
 	{names: []string{"ruok"}, run: func(*View, *request) answer { return done() }},
 	{names: []string{"server_stats", "srvr"}, run: func(v *View, _ *request) answer { return answer{fields: v.stats()} }},
@@ -239,6 +242,22 @@ func (v *View) leader(*request) answer {
 		host = s.Addrs[0].Host
 	}
 	return done(field{"is_leader", v.leads()}, field{"leader_id", id}, field{"leader_ip", host})
+}
+
+func (v *View) observers(q *request) answer {
+	served, err := v.Observers(q.Context())
+	if err != nil {
+		return failed(http.StatusServiceUnavailable, "%v", err)
+	}
+	all := []any{}
+	for _, o := range served {
+		all = append(all, object{
+			{"remote_socket_address", "/" + o.Remote}, {"sid", o.SID}, {"established", o.Since.UnixMilli()},
+			{"queued_packets", o.QueuedPackets}, {"queued_packets_size", o.QueuedBytes},
+			{"packets_received", o.Received}, {"packets_sent", o.Sent}, {"requests", o.Requests}, {"last_zxid", o.LastZxid},
+		})
+	}
+	return done(field{"synced_observers", len(all)}, field{"observers", all})
 }
 
 // stats is what server_stats shows, and the first part of stats.

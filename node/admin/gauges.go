@@ -57,7 +57,9 @@ func (v *View) gauges() []gauge {
 	put("connection_drop_probability", v.Clients.RefusalOdds())
 	put("watch_count", counts.Watches)
 	ofLeader("synced_non_voting_followers", 0)
-	ofLeader("synced_observers", status.SyncedObservers)
+	if v.servesObservers() {
+		put("synced_observers", status.SyncedObservers)
+	}
 	put("auth_failed_count", m.AuthFailures.Load())
 	put("min_latency", int64(least))
 	mostFiles, openFiles, filesKnown := descriptors()
@@ -123,6 +125,9 @@ func (v *View) monitor(put func(name string, value any)) {
 	put("server_state", v.mode())
 	if state := v.peerState(); state != "" {
 		put("peer_state", state)
+	}
+	if v.observes() {
+		put("observer_master_id", v.Replica.Status().Master)
 	}
 	for _, g := range v.gauges() {
 		put(g.shownName(), g.value)

@@ -8,6 +8,7 @@ import (
 
 	"zoolab/node/config"
 	"zoolab/node/metrics"
+	"zoolab/node/peer"
 	"zoolab/node/replica"
 	"zoolab/node/server"
 	"zoolab/node/tree"
@@ -47,10 +48,20 @@ type View struct {
 	// RestoreSnapshot makes a snapshot the data of the whole ensemble and returns the zxid
 	// that it got. The member must lead.
 	RestoreSnapshot func(context.Context, io.Reader) (zxid int64, err error)
+	// Observers tells of the observers that the server serves, and ResetObservers counts their
+	// packets from zero.
+	Observers      func(context.Context) ([]Observer, error)
+	ResetObservers func(context.Context) error
 	// ConfigText is the text of zoo.cfg.
 	ConfigText string
 
 	mask traceMask
+}
+
+// Observer is a connection of an observer that the server serves.
+type Observer struct {
+	SID int64
+	peer.Traffic
 }
 
 // answerTimeout is how long a command waits for the event loop.
@@ -74,6 +85,12 @@ func (v *View) leads() bool {
 func (v *View) follows() bool {
 	role := v.Replica.Status().Role
 	return role == zab.RoleFollowerEstablished || role == zab.RoleObserverEstablished
+}
+
+// servesObservers reports whether observers may learn from the server: from a leader, and
+// from a follower that has a port for them.
+func (v *View) servesObservers() bool {
+	return v.leads() || v.Config.Ensemble.ObserverMasterPort > 0 && v.Replica.Status().Role == zab.RoleFollowerEstablished
 }
 
 // observes reports whether the server observes a leader.

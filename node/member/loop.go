@@ -150,7 +150,7 @@ func (m *Member) carryOut(e replica.Effect) {
 	case zab.SendNotification:
 		m.peers.SendNotification(e.To, &e.N)
 	case zab.Dial:
-		m.peers.Dial(e.Conn, e.To)
+		m.peers.Dial(e.Conn, e.To, e.Master)
 	case zab.Close:
 		if e.Breach {
 			m.log.Warn("refused a peer that broke the protocol", "conn", e.Conn, "peer", m.peers.PeerOf(e.Conn), "reason", e.Reason)

@@ -40,22 +40,22 @@ func parseMembership(text []byte) (zab.Membership, error) {
 // quorumAddresses are where members lead, by sid.
 func quorumAddresses(m *config.Membership) map[int64]string {
 	addresses := make(map[int64]string)
-	for sid, a := range peerAddresses(m, nil) {
+	for sid, a := range peerAddresses(m, nil, 0) {
 		addresses[sid] = strings.Join(a.Quorum, "|")
 	}
 	return addresses
 }
 
 // peerAddresses are where the members of a membership listen, and those of a proposed one
-// that are not in it.
-func peerAddresses(m, next *config.Membership) map[int64]peer.Address {
+// that are not in it. masterPort is the port at which voters serve observers, 0 for none.
+func peerAddresses(m, next *config.Membership, masterPort int) map[int64]peer.Address {
 	members := make(map[int64]peer.Address)
 	for _, of := range []*config.Membership{next, m} {
 		if of == nil {
 			continue
 		}
 		for _, s := range of.Servers {
-			members[s.ID] = peerAddress(s)
+			members[s.ID] = peerAddress(s, masterPort)
 		}
 	}
 	return members
@@ -98,7 +98,7 @@ func (m *Member) membershipChanged(e zab.SaveMembership) {
 	}
 	m.log.Info("membership", "version", hex(e.Committed.Version), "voters", e.Committed.Verifier.Voters(), "proposed", e.Next != nil)
 	m.knowHosts(committed, next)
-	m.peers.Update(peerAddresses(committed, next))
+	m.peers.Update(peerAddresses(committed, next, m.cfg.Ensemble.ObserverMasterPort))
 	own, _ := committed.Server(m.cfg.MyID)
 	if client := own.ClientAddr(); client.Port != 0 && client != m.clientAddr {
 		m.clientAddr = client

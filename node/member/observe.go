@@ -12,6 +12,7 @@ import (
 	"zoolab/node/auth"
 	"zoolab/node/replica"
 	"zoolab/node/storage"
+	"zoolab/node/zab"
 	"zoolab/zk/jute"
 )
 
@@ -24,7 +25,7 @@ func (m *Member) newView() *admin.View {
 	v := &admin.View{
 		Config: m.cfg, Replica: m.replica, Clients: m.clients, Disk: m.files, Metrics: m.metrics,
 		Version: fmt.Sprintf("%s, built on %s", Version, buildTime()), Started: m.started, Submit: m.post,
-		TakeSnapshot: m.takeSnapshot, RestoreSnapshot: m.restoreSnapshot,
+		TakeSnapshot: m.takeSnapshot, Observers: m.observers, ResetObservers: m.resetObservers, RestoreSnapshot: m.restoreSnapshot,
 	}
 	authenticator := security(m.cfg).Auth
 	v.Authenticate = func(scheme string, credentials []byte, have []jute.ID) ([]jute.ID, bool) {
@@ -59,6 +60,39 @@ func (m *Member) takeSnapshot(ctx context.Context) (path string, zxid int64, err
 		return r.path, r.zxid, r.err
 	case <-ctx.Done():
 		return "", 0, ctx.Err()
+	}
+}
+
+// observers tells of the observers that this member serves.
+func (m *Member) observers(ctx context.Context) ([]admin.Observer, error) {
+	served, err := m.served(ctx)
+	var list []admin.Observer
+	for _, o := range served {
+		if traffic, there := m.peers.TrafficOf(o.Conn); there {
+			list = append(list, admin.Observer{SID: o.SID, Traffic: traffic})
+		}
+	}
+	return list, err
+}
+
+// resetObservers counts their packets from zero.
+func (m *Member) resetObservers(ctx context.Context) error {
+	served, err := m.served(ctx)
+	for _, o := range served {
+		m.peers.ResetTraffic(o.Conn)
+	}
+	return err
+}
+
+// served asks the event loop for the observers that this member serves.
+func (m *Member) served(ctx context.Context) ([]zab.Observer, error) {
+	answer := make(chan []zab.Observer, 1)
+	m.post(replica.ListObservers{Answer: func(list []zab.Observer) { answer <- list }})
+	select {
+	case list := <-answer:
+		return list, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 func (m *Member) peerConfig() peer.Config {
 	e := &m.cfg.Ensemble
 	c := peer.Config{
-		SID: m.cfg.MyID, Members: peerAddresses(&m.cfg.Membership, m.cfg.NextMembership),
+		SID: m.cfg.MyID, Members: peerAddresses(&m.cfg.Membership, m.cfg.NextMembership, e.ObserverMasterPort),
 		AcceptStrangers: m.cfg.ReconfigEnabled,
 		ListenOnAllIPs:  e.ListenOnAllIPs,
 		DialTimeout:     time.Duration(e.CnxTimeoutMs) * time.Millisecond,
@@ -27,11 +27,14 @@ func (m *Member) peerConfig() peer.Config {
 	return c
 }
 
-func peerAddress(s config.Server) peer.Address {
+func peerAddress(s config.Server, masterPort int) peer.Address {
 	var address peer.Address
 	for _, a := range s.Addrs {
 		address.Quorum = append(address.Quorum, config.HostPort{Host: a.Host, Port: a.QuorumPort}.String())
 		address.Election = append(address.Election, config.HostPort{Host: a.Host, Port: a.ElectionPort}.String())
+		if masterPort > 0 && s.Role == config.Participant {
+			address.Master = append(address.Master, config.HostPort{Host: a.Host, Port: masterPort}.String())
+		}
 	}
 	return address
 }

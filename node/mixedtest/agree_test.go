@@ -109,17 +109,25 @@ func firstDifference(a, b dump) string {
 // monitor gives one value of mntr.
 func monitor(t *testing.T, m *member, key string) string {
 	t.Helper()
-	answer, err := apache.Command(m.ClientAddr, "mntr")
+	value, err := metric(m, key)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return value
+}
+
+// metric is monitor for a member whose role may just be changing.
+func metric(m *member, key string) (string, error) {
+	answer, err := apache.Command(m.ClientAddr, "mntr")
+	if err != nil {
+		return "", err
+	}
 	for line := range strings.Lines(answer) {
 		if value, ok := strings.CutPrefix(line, key+"\t"); ok {
-			return strings.TrimSpace(value)
+			return strings.TrimSpace(value), nil
 		}
 	}
-	t.Fatalf("mntr of %v has no %s:\n%s", m, key, answer)
-	return ""
+	return "", fmt.Errorf("mntr of %v has no %s:\n%s", m, key, answer)
 }
 
 var (

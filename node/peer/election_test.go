@@ -224,7 +224,7 @@ func TestShutdownDuringCalls(t *testing.T) {
 		}()
 		one.SendNotification(2, vote(1))
 		two.SendNotification(1, vote(1))
-		one.Dial(1, 2)
+		one.Dial(1, 2, false)
 		time.Sleep(time.Millisecond)
 		two.shutdownSoon()
 		one.shutdownSoon()

@@ -36,10 +36,13 @@ func (t *Transport) Update(members map[int64]Address) {
 	}
 	own := all[t.cfg.SID]
 	if !slices.Equal(own.Quorum, before.Quorum) {
-		t.move("quorum", own.Quorum, t.acceptLearner)
+		t.move(quorumPort, own.Quorum, t.acceptLearner)
 	}
 	if !slices.Equal(own.Election, before.Election) {
-		t.move("election", own.Election, t.acceptElection)
+		t.move(electionPort, own.Election, t.acceptElection)
+	}
+	if !slices.Equal(own.Master, before.Master) {
+		t.move(masterPort, own.Master, t.acceptObserver)
 	}
 }
 

@@ -35,10 +35,12 @@ import (
 )
 
 // Address is where a member listens for its peers, as host:port: at one address, or, with
-// several networks between the members, at as many. Neither list is empty.
+// several networks between the members, at as many. Neither of the first two lists is empty.
 type Address struct {
 	Quorum   []string
 	Election []string
+	// Master is where it serves observers while it follows; empty for nowhere.
+	Master []string
 }
 
 // Config describes this member and its peers.
@@ -125,8 +127,9 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Transport, error) {
 		addresses []string
 		serve     func(net.Conn)
 	}{
-		{"quorum", own.Quorum, t.acceptLearner},
-		{"election", own.Election, t.acceptElection},
+		{quorumPort, own.Quorum, t.acceptLearner},
+		{electionPort, own.Election, t.acceptElection},
+		{masterPort, own.Master, t.acceptObserver},
 	} {
 		if err := t.listen(port.name, port.addresses, port.serve); err != nil {
 			t.Shutdown()
@@ -135,6 +138,13 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Transport, error) {
 	}
 	return t, nil
 }
+
+// The names of the ports.
+const (
+	quorumPort   = "quorum"
+	electionPort = "election"
+	masterPort   = "observer master"
+)
 
 func (t *Transport) accept(l net.Listener, port string, serve func(net.Conn)) {
 	for {

@@ -34,6 +34,7 @@ type quorumConn struct {
 	idle    bool         // the writer waits, and nothing is pending
 	pending []item
 	queued  int // bytes in pending
+	traffic Traffic
 	closing bool
 	aborted bool
 	reason  string
@@ -49,7 +50,7 @@ type item struct {
 const flushBytes = 256 << 10
 
 func (t *Transport) newQuorumConn(id zab.ConnID, c net.Conn, peer string) *quorumConn {
-	q := &quorumConn{t: t, id: id, conn: c, peer: peer, incoming: c != nil}
+	q := &quorumConn{t: t, id: id, conn: c, peer: peer, incoming: c != nil, traffic: Traffic{Since: time.Now(), LastZxid: -1}}
 	q.wake.L = &q.mu
 	t.mu.Lock()
 	t.quorum[id] = q
@@ -63,7 +64,12 @@ func (t *Transport) newQuorumConn(id zab.ConnID, c net.Conn, peer string) *quoru
 }
 
 // acceptLearner takes a connection that some member opened to our quorum port.
-func (t *Transport) acceptLearner(c net.Conn) {
+func (t *Transport) acceptLearner(c net.Conn) { t.acceptAt(quorumPort, c) }
+
+// acceptObserver takes one that an observer opened to our observer master port.
+func (t *Transport) acceptObserver(c net.Conn) { t.acceptAt(masterPort, c) }
+
+func (t *Transport) acceptAt(port string, c net.Conn) {
 	t.mu.Lock()
 	t.lastID += 2
 	id := t.lastID
@@ -74,18 +80,18 @@ func (t *Transport) acceptLearner(c net.Conn) {
 		defer c.Close()
 		// Nothing is said about a connection before it has proved to be a learner's, so that
 		// a port scanner is no concern of the core's. The buffer stays small until then, too.
-		opened, small, first, err := t.readFirstPacket(c)
+		opened, small, first, err := t.readFirstPacket(c, port)
 		if err != nil {
-			t.log.Warn("closed a connection to the quorum port that no learner opened", "from", q.peer, "err", err)
+			t.log.Warn("closed a connection to the "+port+" port that no learner opened", "from", q.peer, "err", err)
 			return
 		}
-		t.hooks.Post(zab.ConnOpened{Conn: id, Incoming: true}, zab.PacketReceived{Conn: id, Packet: first})
+		t.hooks.Post(zab.ConnOpened{Conn: id, Incoming: true, Master: port == masterPort}, zab.PacketReceived{Conn: id, Packet: first})
 		t.serve(q, opened, bufio.NewReaderSize(small, readBufferBytes))
 	})
 }
 
 // readFirstPacket reads what a learner must say first, and soon, after it was let in.
-func (t *Transport) readFirstPacket(c net.Conn) (opened net.Conn, br *bufio.Reader, first jute.QuorumPacket, err error) {
+func (t *Transport) readFirstPacket(c net.Conn, port string) (opened net.Conn, br *bufio.Reader, first jute.QuorumPacket, err error) {
 	t.startHello(c)
 	defer t.endHello(c)
 	opened, br, err = t.open(c, time.Now().Add(t.cfg.StallTimeout))
@@ -95,19 +101,19 @@ func (t *Transport) readFirstPacket(c net.Conn) (opened net.Conn, br *bufio.Read
 	if err == nil {
 		first, err = jute.NewReader(br, helloBufferBytes).QuorumPacket()
 	}
-	if err == nil && first.Type != jute.PacketFollowerInfo && first.Type != jute.PacketObserverInfo {
+	if err == nil && first.Type != jute.PacketObserverInfo && (first.Type != jute.PacketFollowerInfo || port == masterPort) {
 		err = fmt.Errorf("%w: first packet is %v", jute.ErrMalformed, first.Type)
 	}
 	_ = c.SetDeadline(time.Time{})
 	return opened, br, first, t.whyHelloEnded(err)
 }
 
-// Dial opens a connection to a member's quorum port.
-func (t *Transport) Dial(id zab.ConnID, to int64) {
+// Dial opens a connection to a member's quorum port, or to its observer master port.
+func (t *Transport) Dial(id zab.ConnID, to int64, master bool) {
 	q := t.newQuorumConn(id, nil, fmt.Sprintf("member %d", to))
 	t.running.Go(func() {
 		defer t.forget(q)
-		c, br, err := t.callLeader(to)
+		c, br, err := t.callLeader(to, master)
 		if err != nil {
 			t.hooks.Post(zab.ConnClosed{Conn: id, Reason: err.Error()})
 			return
@@ -125,13 +131,20 @@ func (t *Transport) Dial(id zab.ConnID, to int64) {
 	})
 }
 
-// callLeader opens a connection to a member's quorum port and is let in.
-func (t *Transport) callLeader(to int64) (net.Conn, *bufio.Reader, error) {
+// callLeader opens a connection to a member that leads, or serves observers, and is let in.
+func (t *Transport) callLeader(to int64, master bool) (net.Conn, *bufio.Reader, error) {
 	address, err := t.addressOf(to)
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := t.dial(address.Quorum)
+	at := address.Quorum
+	if master {
+		at = address.Master
+	}
+	if len(at) == 0 {
+		return nil, nil, fmt.Errorf("member %d has no observer master port", to)
+	}
+	c, err := t.dial(at)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -202,6 +215,7 @@ func (q *quorumConn) read(br *bufio.Reader) error {
 			q.t.hooks.Post(batch...)
 			return fmt.Errorf("%w: a learner sent a snapshot", jute.ErrMalformed)
 		}
+		q.countIn(p.Type)
 		batch = append(batch, zab.PacketReceived{Conn: q.id, Packet: p})
 		if p.Type == jute.PacketSnap {
 			q.t.hooks.Post(batch...)
@@ -256,6 +270,7 @@ func (t *Transport) Send(id zab.ConnID, p *jute.QuorumPacket) {
 		return
 	}
 	q.fresh = p.Append(q.fresh)
+	q.countOut(p)
 	if !q.marked {
 		q.marked = true
 		t.unflushed = append(t.unflushed, q)
@@ -327,6 +342,7 @@ func (q *quorumConn) flush() {
 		n, _ := q.direct.TryWrite(q.fresh)
 		if n == len(q.fresh) {
 			q.fresh = q.fresh[:0]
+			q.traffic.QueuedPackets = 0
 			return
 		}
 		q.fresh = q.fresh[n:]
@@ -395,7 +411,7 @@ func (q *quorumConn) next() (items []item, stop bool) {
 	}
 	q.idle = false
 	items = q.pending
-	q.pending, q.queued = nil, 0
+	q.pending, q.queued, q.traffic.QueuedPackets = nil, 0, 0
 	return items, q.aborted || len(items) == 0
 }
 

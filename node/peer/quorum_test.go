@@ -16,7 +16,7 @@ import (
 func connect(t *testing.T, learner, leader *member) (atLearner, atLeader zab.ConnID) {
 	t.Helper()
 	atLearner = 1
-	learner.Dial(atLearner, leader.cfg.SID)
+	learner.Dial(atLearner, leader.cfg.SID, false)
 	learner.await("the opened connection", func(in []zab.Input) bool { return len(in) > 0 })
 	learner.Send(atLearner, &jute.QuorumPacket{Type: jute.PacketFollowerInfo, Data: make([]byte, 20)})
 	learner.Flush()
@@ -158,7 +158,7 @@ func TestSnapshotForALostConnectionIsStillCalled(t *testing.T) {
 func TestDialThatFails(t *testing.T) {
 	all := addresses(t, 2)
 	m := start(t, config(1, all))
-	m.Dial(7, 2)
+	m.Dial(7, 2, false)
 	inputs := m.await("the failure", func(in []zab.Input) bool { return len(in) == 1 })
 	if c, ok := inputs[0].(zab.ConnClosed); !ok || c.Conn != 7 || c.Reason == "" {
 		t.Fatalf("%#v, want the closed connection 7 with a reason", inputs[0])

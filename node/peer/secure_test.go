@@ -85,7 +85,7 @@ func requireTalk(t *testing.T, one, two *member) {
 	two.SendNotification(1, vote(22))
 	one.await("the vote of 2", func(in []zab.Input) bool { return slices.Contains(votes(in, 2), 22) })
 	for _, call := range []struct{ learner, leader *member }{{one, two}, {two, one}} {
-		call.learner.Dial(1, call.leader.cfg.SID)
+		call.learner.Dial(1, call.leader.cfg.SID, false)
 		call.learner.await("the connection to the leader", func(in []zab.Input) bool { return slices.Contains(in, zab.Input(zab.ConnOpened{Conn: 1})) })
 		call.learner.Send(1, &jute.QuorumPacket{Type: jute.PacketFollowerInfo, Data: make([]byte, 20)})
 		call.learner.Flush()
@@ -180,7 +180,7 @@ func TestMembersThatRefuseEachOther(t *testing.T) {
 			eventually(t, "a line about the election port: "+test.says, func() bool {
 				return mentions(two, "election", test.says) || mentions(one, "election", test.hears)
 			})
-			one.Dial(1, 2)
+			one.Dial(1, 2, false)
 			one.Send(1, &jute.QuorumPacket{Type: jute.PacketFollowerInfo, Data: make([]byte, 20)})
 			one.Flush()
 			var reason string

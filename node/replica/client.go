@@ -81,6 +81,7 @@ func (r *Replica) startSession(c *Conn, req *jute.ReadOnlyConnectRequest) {
 		return
 	}
 	r.revalidating[c.session] = c
+	r.revalidations.Push(revalidation{session: c.session})
 	r.emit(zab.Send{Conn: r.leaderConn, Packet: jute.QuorumPacket{
 		Type: jute.PacketRevalidate, Data: jute.AppendInt32(jute.AppendInt64(nil, c.session), c.timeoutMs),
 	}})
@@ -238,7 +239,7 @@ func (r *Replica) submitSync(c *Conn, h jute.RequestHeader, body []byte) {
 		r.confirm(syncRequest{own: c})
 		return
 	}
-	r.syncs.Push(c)
+	r.syncs.Push(syncRequest{own: c})
 	r.forward(request{session: c.session, cxid: h.Xid, op: jute.OpSync, body: body, who: *c.caller.Load()})
 }
 

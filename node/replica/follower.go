@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"zoolab/node/tree"
@@ -64,33 +65,93 @@ func (r *Replica) fromLeader(p jute.QuorumPacket) {
 		}})
 	case jute.PacketSync:
 		if r.syncs.Len() > 0 {
-			r.syncDone(r.syncs.Pop())
+			r.syncConfirmed(r.syncs.Pop())
 		}
 	case jute.PacketRevalidate:
-		d := jute.NewDecoder(p.Data)
-		id, valid := d.Int64(), d.Bool()
-		c := r.revalidating[id]
-		if d.Err() != nil || c == nil {
-			return
+		r.revalidated(p)
+	}
+}
+
+// revalidation is a session of which the leader was asked whether it is alive.
+type revalidation struct {
+	session int64
+	// learner is the observer that asked, 0 for a client of ours.
+	learner   zab.ConnID
+	timeoutMs int32 // of an observer's
+}
+
+// revalidated takes the leader's answer, which is to the oldest question.
+func (r *Replica) revalidated(p jute.QuorumPacket) {
+	d := jute.NewDecoder(p.Data)
+	id, valid := d.Int64(), d.Bool()
+	if d.Err() != nil || r.revalidations.Len() == 0 || r.revalidations.All()[0].session != id {
+		return
+	}
+	if asked := r.revalidations.Pop(); asked.learner != 0 {
+		if valid {
+			r.touchedBeyond[id] = asked.timeoutMs
 		}
+		r.emit(zab.Send{Conn: asked.learner, Packet: p})
+		return
+	}
+	if c := r.revalidating[id]; c != nil {
 		delete(r.revalidating, id)
 		r.attach(c, valid)
+	}
+}
+
+// fromObserver takes what an observer that this follower serves sends for the leader.
+func (r *Replica) fromObserver(e zab.FromLearner) {
+	d := jute.NewDecoder(e.Packet.Data)
+	switch e.Packet.Type {
+	case jute.PacketPing:
+		for d.Len() > 0 {
+			id, timeoutMs := d.Int64(), d.Int32()
+			// Who lists sessions that there are not must not fill our memory.
+			if _, known := r.Tree().SessionTimeout(id); known && d.Err() == nil {
+				r.touchedBeyond[id] = timeoutMs
+			}
+		}
+	case jute.PacketRevalidate:
+		asked := revalidation{session: d.Int64(), timeoutMs: d.Int32(), learner: e.Conn}
+		if d.Err() == nil {
+			r.revalidations.Push(asked)
+			r.emit(zab.Send{Conn: r.leaderConn, Packet: e.Packet})
+		}
+	case jute.PacketRequest:
+		d.Int64()
+		d.Int32()
+		op := jute.OpCode(d.Int32())
+		if d.Err() == nil {
+			if op == jute.OpSync {
+				r.syncs.Push(syncRequest{learner: e.Conn})
+			}
+			r.emit(zab.Send{Conn: r.leaderConn, Packet: e.Packet})
+		}
+	}
+	r.closeMalformed(e, d)
+}
+
+// closeMalformed closes the connection of a learner whose packet could not be read.
+func (r *Replica) closeMalformed(e zab.FromLearner, d *jute.Decoder) {
+	if err := d.Err(); err != nil {
+		r.emit(zab.Close{Conn: e.Conn, Reason: fmt.Sprintf("%v of member %d: %v", e.Packet.Type, e.SID, err), Breach: true})
 	}
 }
 
 // liveSessions lists the ensemble's sessions from whose clients something came since the
 // last ping.
 func (r *Replica) liveSessions() []byte {
-	var live []int64
+	live := r.touchedBeyond
 	for id, c := range r.attached {
 		if !r.isLocal(id) && c.touched.Swap(false) {
-			live = append(live, id)
+			live[id] = c.timeoutMs
 		}
 	}
-	slices.Sort(live)
 	data := make([]byte, 0, 12*len(live))
-	for _, id := range live {
-		data = jute.AppendInt32(jute.AppendInt64(data, id), r.attached[id].timeoutMs)
+	for _, id := range slices.Sorted(maps.Keys(live)) {
+		data = jute.AppendInt32(jute.AppendInt64(data, id), live[id])
 	}
+	clear(live)
 	return data
 }

@@ -39,6 +39,10 @@ type (
 	// by ascending id. Answer is called from Step and must not block.
 	ListSessions struct{ Answer func([]SessionInfo) }
 
+	// ListObservers asks for the observers that this member serves. Answer is called from Step
+	// and must not block.
+	ListObservers struct{ Answer func([]zab.Observer) }
+
 	// SnapshotNow asks for a snapshot before one is due. Done comes back in the effect.
 	SnapshotNow struct {
 		Done func(path string, zxid int64, err error)

@@ -2,7 +2,6 @@ package replica
 
 import (
 	"bytes"
-	"fmt"
 
 	"zoolab/node/fifo"
 	"zoolab/node/prep"
@@ -32,7 +31,7 @@ type leadership struct {
 type syncRequest struct {
 	own     *Conn
 	learner zab.ConnID
-	behind  int64 // zxid of the newest transaction that was proposed before it
+	behind  int64 // on a leader: zxid of the newest transaction that was proposed before it
 }
 
 func (r *Replica) startLeading() {
@@ -179,6 +178,7 @@ func (r *Replica) expireSessions() {
 // fromLearner serves a learner that is synchronized.
 func (r *Replica) fromLearner(e zab.FromLearner) {
 	if r.role != zab.RoleLeaderEstablished {
+		r.fromObserver(e)
 		return
 	}
 	d := jute.NewDecoder(e.Packet.Data)
@@ -208,9 +208,7 @@ func (r *Replica) fromLearner(e zab.FromLearner) {
 			return
 		}
 	}
-	if err := d.Err(); err != nil {
-		r.emit(zab.Close{Conn: e.Conn, Reason: fmt.Sprintf("%v of member %d: %v", e.Packet.Type, e.SID, err), Breach: true})
-	}
+	r.closeMalformed(e, d)
 }
 
 // claim makes a member the owner of a session whose client came to it; false when the session is gone.
@@ -245,11 +243,15 @@ func (r *Replica) leadershipConfirmed(token uint64) {
 // to the learner before this packet, on the same connection.
 func (r *Replica) answerSyncs() {
 	for r.lead.confirmed.Len() > 0 && r.lead.confirmed.All()[0].behind <= r.Tree().LastZxid() {
-		s := r.lead.confirmed.Pop()
-		if s.own != nil {
-			r.syncDone(s.own)
-			continue
-		}
-		r.emit(zab.Send{Conn: s.learner, Packet: jute.QuorumPacket{Type: jute.PacketSync}})
+		r.syncConfirmed(r.lead.confirmed.Pop())
 	}
+}
+
+// syncConfirmed answers a sync, or lets the learner do so.
+func (r *Replica) syncConfirmed(s syncRequest) {
+	if s.own != nil {
+		r.syncDone(s.own)
+		return
+	}
+	r.emit(zab.Send{Conn: s.learner, Packet: jute.QuorumPacket{Type: jute.PacketSync}})
 }

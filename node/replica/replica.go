@@ -70,9 +70,10 @@ type Status struct {
 	Role            zab.Role
 	ReadOnly        bool  // serves reads although it has no leader
 	Leader          int64 // -1 while there is none
+	Master          int64 // on an observer: whom it observes, a follower or the leader; else -1
 	Epoch           int64
 	SyncedFollowers int // on a leader
-	SyncedObservers int // on a leader
+	SyncedObservers int // on a leader, and on a follower that serves observers
 	Learners        int // on a leader
 	PendingSyncs    int // on a leader: learners being synchronized
 	Outstanding     int // on a leader: proposals not yet committed
@@ -120,13 +121,18 @@ type Replica struct {
 	leaderConn zab.ConnID // a follower's connection to its leader
 
 	// Clients of this member.
-	conns         map[*Conn]struct{}
-	lastSerial    uint64
-	early         fifo.Queue[early] // came while there was no quorum, oldest first
-	attached      map[int64]*Conn   // by session
-	creating      map[int64]*Conn   // by session, until its createSession is applied
-	revalidating  map[int64]*Conn   // follower: by session, until the leader answers
-	syncs         fifo.Queue[*Conn] // follower: whose syncs were sent to the leader, in order
+	conns        map[*Conn]struct{}
+	lastSerial   uint64
+	early        fifo.Queue[early]       // came while there was no quorum, oldest first
+	attached     map[int64]*Conn         // by session
+	creating     map[int64]*Conn         // by session, until its createSession is applied
+	revalidating map[int64]*Conn         // learner: by session, until the leader answers
+	syncs        fifo.Queue[syncRequest] // learner: whose syncs were sent to the leader, in order
+	// revalidations are what the leader was asked to revalidate and has not answered, in order.
+	revalidations fifo.Queue[revalidation]
+	// touchedBeyond are the sessions, with their timeouts in ms, from whose clients something
+	// came to the observers that this follower serves, since the leader was told last.
+	touchedBeyond map[int64]int32
 	nextSessionID int64
 	// readOnly says that this member serves reads although it has no leader, and
 	// localSessions are those that only it knows; nil where there can be none.
@@ -158,6 +164,7 @@ func New(cfg Config, boot zab.Boot, t *tree.Tree, now Now) *Replica {
 		attached:      make(map[int64]*Conn),
 		creating:      make(map[int64]*Conn),
 		revalidating:  make(map[int64]*Conn),
+		touchedBeyond: make(map[int64]int32),
 		nextSessionID: firstSessionID(cfg.Zab.SID, now.WallMs),
 		lastTickMs:    now.MonoMs,
 		sinceMs:       now.MonoMs,
@@ -208,6 +215,8 @@ func (r *Replica) Step(now Now, in Input) []Effect {
 		r.restore(in)
 	case ListSessions:
 		in.Answer(r.sessions())
+	case ListObservers:
+		in.Answer(r.core.Observers())
 	case zab.Tick:
 		r.stepCore(in)
 		r.tick()
@@ -310,7 +319,9 @@ func (r *Replica) roleChanged(e zab.RoleChanged) {
 	} else {
 		r.lead = leadership{}
 	}
-	r.syncs = fifo.Queue[*Conn]{}
+	r.syncs = fifo.Queue[syncRequest]{}
+	r.revalidations = fifo.Queue[revalidation]{}
+	clear(r.touchedBeyond)
 	r.received = fifo.Queue[received]{}
 	clear(r.revalidating)
 	r.publish()
@@ -394,6 +405,7 @@ func (r *Replica) publish() {
 		Role:            r.role,
 		ReadOnly:        r.readOnly,
 		Leader:          r.core.Leader(),
+		Master:          r.core.Master(),
 		Epoch:           r.core.Epoch(),
 		SyncedFollowers: r.core.SyncedFollowers(),
 		SyncedObservers: r.core.SyncedObservers(),

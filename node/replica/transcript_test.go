@@ -17,7 +17,8 @@ import (
 //
 //	ensemble n=3          members 1 to n; the highest becomes the leader. readonly lets them
 //	                      serve reads without one, local makes sessions local, upgrade the
-//	                      ensemble's when they make an ephemeral
+//	                      ensemble's when they make an ephemeral; the highest observers=N
+//	                      have no vote and learn from followers
 //	do                    lines "CLIENT OPERATION ARGS", all sent before anything travels,
 //	                      but for "CLIENT connect ARGS"
 //	pass ms=N             time goes by
@@ -30,11 +31,15 @@ func TestTranscripts(t *testing.T) {
 		var w *world
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			if d.Cmd == "ensemble" {
-				n := 3
+				n, observers := 3, 0
 				d.MaybeScanArgs(t, "n", &n)
+				d.MaybeScanArgs(t, "observers", &observers)
 				w = newWorld(t, n, func(c *Config) {
 					c.ReadOnlyMode = d.HasArg("readonly")
 					c.UpgradeSessions = d.HasArg("upgrade")
+					if observers > 0 {
+						observe(c, n-observers, n)
+					}
 					c.LocalSessions = d.HasArg("local") || c.UpgradeSessions
 				})
 				return w.roles()

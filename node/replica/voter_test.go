@@ -14,6 +14,16 @@ import (
 const testTickMs = 1000
 
 // testConfig is what tests start from, for one of n voters.
+// observe makes the members above the voters observers that learn from followers.
+func observe(c *Config, voters, n int) {
+	c.Zab.Verifier = testConfig(1, voters).Zab.Verifier
+	c.Zab.ObserverMasters = true
+	c.Zab.QuorumAddresses = make(map[int64]string)
+	for sid := int64(voters + 1); sid <= int64(n); sid++ {
+		c.Zab.QuorumAddresses[sid] = "observer"
+	}
+}
+
 func testConfig(sid int64, n int) Config {
 	voters := make([]int64, n)
 	for i := range voters {

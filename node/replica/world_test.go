@@ -123,7 +123,7 @@ func (m *member) carryOut(e Effect) {
 		})
 	case zab.Dial:
 		to := w.member(e.To)
-		w.later(func() { m.dial(e.Conn, to) })
+		w.later(func() { m.dial(e.Conn, to, e.Master) })
 	case zab.Send:
 		m.send(e.Conn, func(id zab.ConnID) Input { return zab.PacketReceived{Conn: id, Packet: e.Packet} })
 	case SendSnapshot:
@@ -140,14 +140,14 @@ func (m *member) carryOut(e Effect) {
 	}
 }
 
-func (m *member) dial(id zab.ConnID, to *member) {
+func (m *member) dial(id zab.ConnID, to *member, master bool) {
 	if m.isolated || to.isolated {
 		m.step(zab.ConnClosed{Conn: id, Reason: "no route"})
 		return
 	}
 	l := &link{ends: [2]*member{m, to}, ids: [2]zab.ConnID{id, zab.ConnID(2*len(to.links) + 2)}}
 	m.links[id], to.links[l.ids[1]] = l, l
-	to.step(zab.ConnOpened{Conn: l.ids[1], Incoming: true})
+	to.step(zab.ConnOpened{Conn: l.ids[1], Incoming: true, Master: master})
 	m.step(zab.ConnOpened{Conn: id})
 }
 

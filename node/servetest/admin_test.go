@@ -180,6 +180,14 @@ func compareCommands(t *testing.T, java, ours string, names []string) {
 	}
 }
 
+func jsonOf(t *testing.T, text string) (parsed map[string]any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &parsed); err != nil {
+		t.Fatalf("no JSON: %v\n%s", err, text)
+	}
+	return parsed
+}
+
 // jsonShape is an answer with its layout but for the order, its keys, and types for values. Keys that are
 // numbers or paths are values, too, and sessions and expiry times are as many as there are.
 func jsonShape(t *testing.T, name, text string) string {

@@ -21,3 +21,16 @@ func TestLocalSessions(t *testing.T) {
 		t.Errorf("%d seeds, and no local session became the ensemble's", seeds)
 	}
 }
+
+// TestObserverMasters lets observers learn from followers, under faults.
+func TestObserverMasters(t *testing.T) {
+	seeds := uint64(10)
+	if raceEnabled || testing.Short() {
+		seeds = 2
+	}
+	for seed := uint64(1); seed <= seeds; seed++ {
+		if r := Run(Options{Seed: seed, Shape: Masters}); r.Failed() {
+			t.Errorf("seed %d: %s\n    go run ./node/sim/simrun -seed %d -shape masters", seed, r.Violations[0], seed)
+		}
+	}
+}

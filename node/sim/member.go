@@ -270,7 +270,7 @@ func (m *member) carryOut(e replica.Effect) {
 	case zab.SendNotification:
 		w.net.notify(m, e.To, &e.N)
 	case zab.Dial:
-		w.net.dial(m, e.Conn, e.To)
+		w.net.dial(m, e.Conn, e.To, e.Master)
 	case zab.Send:
 		w.truth.sends(m, &e.Packet)
 		w.net.send(m, e.Conn, e.Packet.Append(nil))

@@ -40,6 +40,7 @@ type end struct {
 	member *member
 	born   int // the member's incarnation
 	peer   *end
+	master bool // this is the observer master port's end
 
 	opened   bool     // the core knows it: an accepting side learns with the first packet
 	snapNext bool     // a SNAP was delivered: a snapshot's stream comes next
@@ -124,8 +125,8 @@ func (n *network) deliverVote(from *member, to int64, v *vote, delayUs int64) {
 	})
 }
 
-// dial opens a connection to a member's quorum port.
-func (n *network) dial(from *member, conn zab.ConnID, to int64) {
+// dial opens a connection to a member's quorum port, or its observer master port.
+func (n *network) dial(from *member, conn zab.ConnID, to int64, master bool) {
 	born := from.incarnation
 	target := n.w.members[to-1]
 	n.w.after(n.latency(), func() {
@@ -142,7 +143,7 @@ func (n *network) dial(from *member, conn zab.ConnID, to int64) {
 		}
 		n.lastID += 2
 		a := &end{id: endID{from.sid, conn}, member: from, born: born, opened: true}
-		b := &end{id: endID{to, n.lastID}, member: target, born: target.incarnation}
+		b := &end{id: endID{to, n.lastID}, member: target, born: target.incarnation, master: master}
 		a.peer, b.peer = b, a
 		n.conns[a.id], n.conns[b.id] = a, b
 		from.step(zab.ConnOpened{Conn: conn})
@@ -272,7 +273,7 @@ func (n *network) deliver(e *end, b []byte) {
 	n.received(e.member, &p)
 	if !e.opened {
 		e.opened = true
-		e.member.step(zab.ConnOpened{Conn: e.id.conn, Incoming: true})
+		e.member.step(zab.ConnOpened{Conn: e.id.conn, Incoming: true, Master: e.master})
 	}
 	e.snapNext = p.Type == jute.PacketSnap
 	e.member.step(zab.PacketReceived{Conn: e.id.conn, Packet: p})

@@ -33,13 +33,15 @@ const (
 	// Local is Observers with sessions that their member alone knows until they make an
 	// ephemeral. It is not among Shapes for the same reason.
 	Local Shape = "local"
+	// Masters is Observers that learn from followers. Nor is it among Shapes.
+	Masters Shape = "masters"
 )
 
 // Shapes are those that seeds take in turn.
 var Shapes = []Shape{Observers, Weights, Rollover, Plain, Groups}
 
 // OtherShapes are those that are run only when asked for.
-var OtherShapes = []Shape{Reconfig, Drift, Local}
+var OtherShapes = []Shape{Reconfig, Drift, Local, Masters}
 
 // drifts makes of a duration in ms what a member's clock shows of it: from five quarters on
 // the first of five to three quarters on the last, which most often leads.
@@ -63,7 +65,7 @@ func (o *Options) ensemble() (verifier quorum.Verifier, observers map[int64]stri
 	weights := make(map[int64]int64)
 	groups := []quorum.Group{{ID: 1}}
 	for sid := int64(1); sid <= int64(o.Members); sid++ {
-		if (o.Shape == Observers || o.Shape == Local) && sid > int64(o.Members-(o.Members+1)/3) {
+		if (o.Shape == Observers || o.Shape == Local || o.Shape == Masters) && sid > int64(o.Members-(o.Members+1)/3) {
 			if observers == nil {
 				observers = make(map[int64]string)
 			}
@@ -89,7 +91,7 @@ func (o *Options) ensemble() (verifier quorum.Verifier, observers map[int64]stri
 	switch o.Shape {
 	case Weights, Groups:
 		verifier, err = quorum.NewHierarchical(voters, groups, weights, 0)
-	case Plain, Observers, Rollover, Reconfig, Drift, Local:
+	case Plain, Observers, Rollover, Reconfig, Drift, Local, Masters:
 		verifier, err = quorum.NewMajority(voters, 0)
 	default:
 		err = fmt.Errorf("no ensemble has the shape %q", o.Shape)
@@ -100,6 +102,7 @@ func (o *Options) ensemble() (verifier quorum.Verifier, observers map[int64]stri
 // shaped gives a member's configuration the ensemble's shape.
 func (w *world) shaped(c zab.Config) zab.Config {
 	c.Verifier, c.QuorumAddresses = w.verifier, w.observers
+	c.ObserverMasters = w.opts.Shape == Masters
 	if w.opts.Shape == Rollover {
 		c.LastCounter = rolloverAt
 	}

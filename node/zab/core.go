@@ -93,7 +93,7 @@ func New(cfg Config, boot Boot) *Core {
 		nextConn:      1,
 		counterLimit:  cmp.Or(cfg.LastCounter, maxCounter),
 		election:      election{lost: nobody},
-		follow:        following{leader: nobody},
+		follow:        following{leader: nobody, master: nobody},
 	}
 }
 
@@ -168,7 +168,7 @@ func (c *Core) packetReceived(conn ConnID, p jute.QuorumPacket) {
 
 func (c *Core) connOpened(in ConnOpened) {
 	if in.Incoming {
-		c.learnerConnected(in.Conn)
+		c.learnerConnected(in.Conn, in.Master)
 	} else if c.toLeader(in.Conn) {
 		c.leaderConnected()
 	}
@@ -305,7 +305,7 @@ func (c *Core) leaveRole(reason string) {
 	if c.follow.conn != 0 {
 		c.emit(Close{Conn: c.follow.conn, Reason: reason, Breach: c.follow.breach})
 	}
-	c.follow = following{leader: nobody, failures: c.follow.failures + 1}
+	c.follow = following{leader: nobody, master: nobody, failures: c.follow.failures + 1}
 	c.closeLearners(reason)
 	c.lead = leading{}
 	c.waits = fifo.Queue[diskWait]{}

@@ -34,6 +34,9 @@ func describeEffect(e Effect) string {
 	case SendNotification:
 		return fmt.Sprintf("vote to %d: %s", e.To, describeVote(e.N))
 	case Dial:
+		if e.Master {
+			return fmt.Sprintf("observe %d", e.To)
+		}
 		return fmt.Sprintf("dial %d", e.To)
 	case Send:
 		return fmt.Sprintf("send on %d: %s", e.Conn, describePacket(e.Packet))

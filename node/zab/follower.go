@@ -1,6 +1,7 @@
 package zab
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 
@@ -12,9 +13,11 @@ type following struct {
 	leader int64
 	// observing says that we come as an observer.
 	observing bool
-	conn      ConnID // 0 between two attempts to connect
-	stage     followerStage
-	epoch     int64 // of the leader, from LEADERINFO on
+	// master is the follower that we observe in place of the leader, or nobody.
+	master int64
+	conn   ConnID // 0 between two attempts to connect
+	stage  followerStage
+	epoch  int64 // of the leader, from LEADERINFO on
 
 	// designated says that the leader was not elected but named by the one before it, of
 	// which it may hear later than we do. Until then it closes our connections.
@@ -35,6 +38,8 @@ type following struct {
 	// failures counts how often a leader was lost or could not be joined since the last
 	// established role. It outlives the role.
 	failures int
+
+	nextPingMs int64 // when to ping the observers that we serve
 }
 
 // followerStage is how far a follower has come with its leader. The order matters.
@@ -64,7 +69,10 @@ const protocolVersion = 0x10000
 
 func (c *Core) startFollowing(leader int64) {
 	c.closeLearners(fmt.Sprintf("member %d follows member %d", c.cfg.SID, leader))
-	c.follow = following{leader: leader, observing: c.isObserver(c.cfg.SID), failures: c.follow.failures, deadlineMs: c.nowMs + c.initLimitMs()}
+	c.follow = following{
+		leader: leader, observing: c.isObserver(c.cfg.SID), master: c.chooseMaster(leader),
+		failures: c.follow.failures, deadlineMs: c.nowMs + cmp.Or(c.cfg.ConnectLimitTicks, c.cfg.InitLimitTicks)*c.cfg.TickMs,
+	}
 	c.setRole(RoleFollowing, leader, 0, 0)
 	// A leader that could not be joined would be found again at once: don't spin. But the
 	// pause must stay well below the time for which the leader waits for a quorum.
@@ -80,6 +88,10 @@ func (c *Core) dial() {
 	f.conn, f.stage = c.nextConn, stageDial
 	f.dials++
 	c.nextConn += 2
+	if f.master != nobody {
+		c.emit(Dial{Conn: f.conn, To: f.master, Master: true})
+		return
+	}
 	c.emit(Dial{Conn: f.conn, To: f.leader})
 }
 
@@ -99,7 +111,8 @@ func (c *Core) leaderConnected() {
 func (c *Core) leaderDisconnected(reason string) {
 	f := &c.follow
 	lost := f.leader
-	early := f.stage == stageDial || f.designated && f.stage == stageLeaderInfo
+	// A follower may not know yet that it is to serve us, as a leader that was named may not.
+	early := f.stage == stageDial || (f.designated || f.master != nobody) && f.stage == stageLeaderInfo
 	if early && f.dials < maxDials {
 		f.conn = 0
 		f.redialAtMs = c.nowMs + firstRedialMs<<(f.dials-1)
@@ -122,6 +135,8 @@ func (c *Core) tickFollower() {
 		c.leaveLeader("it said nothing for too long")
 	case f.conn == 0 && c.nowMs >= f.redialAtMs:
 		c.dial()
+	default:
+		c.pingObservers()
 	}
 }
 
@@ -148,7 +163,7 @@ func (c *Core) fromLeader(p jute.QuorumPacket) {
 	case jute.PacketProposal:
 		c.proposalReceived(Entry{Zxid: p.Zxid, Payload: p.Data})
 	case jute.PacketCommit:
-		c.commitReceived(p.Zxid)
+		c.commitReceived(p.Zxid, nil)
 	case jute.PacketCommitAndActivate:
 		c.activateReceived(p)
 	case jute.PacketInform, jute.PacketInformAndActivate:
@@ -258,7 +273,9 @@ func (c *Core) truncate(zxid int64) {
 		c.accuseLeader("it asks to truncate the log to 0x%x, which is not in it; it ends at 0x%x", zxid, c.log.last)
 		return
 	}
-	c.keepCommitted(zxid)
+	if !c.keepsCommitted(zxid) {
+		return
+	}
 	if zxid == c.log.last {
 		return
 	}
@@ -274,11 +291,17 @@ func (c *Core) truncate(zxid int64) {
 	c.forgetMembership(zxid)
 }
 
-// keepCommitted ends the process rather than let it drop what was committed: an
-// ensemble that forgets needs a person.
-func (c *Core) keepCommitted(zxid int64) {
+// keepsCommitted ends the process rather than let it drop what was committed: an ensemble
+// that forgets needs a person. A follower that we observe may only be slower than the one
+// before it: we go to another.
+func (c *Core) keepsCommitted(zxid int64) bool {
+	if c.follow.master != nobody && zxid < c.committed {
+		c.leaveLeader("member %d, which we observe, asks to go back to 0x%x, but 0x%x was committed", c.follow.master, zxid, c.committed)
+		return false
+	}
 	invariant(zxid >= c.committed, "leader %d of epoch %d asks to go back to 0x%x, but 0x%x was committed",
 		c.follow.leader, c.follow.epoch, zxid, c.committed)
+	return true
 }
 
 func (c *Core) snapshotReceived(in SnapshotReceived) {
@@ -286,7 +309,9 @@ func (c *Core) snapshotReceived(in SnapshotReceived) {
 	if in.Conn != f.conn || f.stage != stageSnapshot {
 		return
 	}
-	c.keepCommitted(f.snapshotZxid)
+	if !c.keepsCommitted(f.snapshotZxid) {
+		return
+	}
 	f.stage, f.coveredTo = stageHistory, f.snapshotZxid
 	f.deadlineMs = c.nowMs + c.initLimitMs()
 	c.log.reset(f.snapshotZxid)
@@ -331,7 +356,9 @@ func (c *Core) proposalReceived(e Entry) {
 	}
 }
 
-func (c *Core) commitReceived(zxid int64) {
+// commitReceived takes a commit. designated is what a reconfiguration's says beside, nil for
+// any other: who leads from there on.
+func (c *Core) commitReceived(zxid int64, designated []byte) {
 	f := &c.follow
 	switch {
 	case f.stage < stageHistory:
@@ -341,13 +368,19 @@ func (c *Core) commitReceived(zxid int64) {
 		return
 	}
 	// In order, each for the oldest proposal that is not committed.
-	if next, found := c.log.nextAfter(c.deliverable); !found || next != zxid {
-		c.accuseLeader("COMMIT 0x%x, but the next proposal behind 0x%x is 0x%x", zxid, c.deliverable, next)
+	rest := c.log.entriesAfter(c.deliverable)
+	var next Entry
+	if len(rest) > 0 {
+		next = rest[0]
+	}
+	if next.Zxid != zxid {
+		c.accuseLeader("COMMIT 0x%x, but the next proposal behind 0x%x is 0x%x", zxid, c.deliverable, next.Zxid)
 		return
 	}
 	c.mayDeliver(zxid)
 	if f.stage == stageServing {
 		c.committed = zxid
+		c.informObservers(next, designated)
 	}
 }
 
@@ -376,7 +409,7 @@ func (c *Core) informReceived(p jute.QuorumPacket) {
 	case activates:
 		c.activateReceived(p)
 	default:
-		c.commitReceived(p.Zxid)
+		c.commitReceived(p.Zxid, nil)
 	}
 }
 
@@ -423,5 +456,6 @@ func (c *Core) upToDateReceived() {
 		role = RoleObserverEstablished
 	}
 	c.setRole(role, f.leader, f.epoch, f.conn)
+	c.informWaiting()
 	c.toldMembership()
 }

@@ -152,11 +152,3 @@ func (h *history) entriesAfter(zxid int64) []Entry {
 	}
 	return h.entries[at:]
 }
-
-// nextAfter returns the zxid of the first entry behind zxid.
-func (h *history) nextAfter(zxid int64) (next int64, found bool) {
-	if rest := h.entriesAfter(zxid); len(rest) > 0 {
-		return rest[0].Zxid, true
-	}
-	return 0, false
-}

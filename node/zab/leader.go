@@ -111,7 +111,7 @@ func (c *Core) enterPhase(phase leaderPhase) {
 func (c *Core) inform(l *learner) {
 	l.stage = learnerInformed
 	l.deadlineMs = c.nowMs + c.initLimitMs()
-	c.send(l.conn, jute.PacketLeaderInfo, makeZxid(c.lead.epoch, 0), binary.BigEndian.AppendUint32(nil, protocolVersion))
+	c.send(l.conn, jute.PacketLeaderInfo, makeZxid(c.servedEpoch(), 0), binary.BigEndian.AppendUint32(nil, protocolVersion))
 }
 
 // leaderDurable counts what we did ourselves, once it is on the disk.
@@ -143,8 +143,10 @@ func (c *Core) ackEpochReceived(l *learner, p jute.QuorumPacket) {
 	}
 	l.stage, l.lastZxid = learnerAckedEpoch, p.Zxid
 	l.deadlineMs = c.nowMs + c.initLimitMs()
-	if c.lead.phase >= phaseSync {
-		c.synchronize(l)
+	if l.master || c.lead.phase >= phaseSync {
+		if !c.mustCatchUp(l) {
+			c.synchronize(l)
+		}
 		return
 	}
 	if currentEpoch == -1 {
@@ -207,6 +209,10 @@ func (c *Core) checkNewLeader() {
 // ackReceived takes the acknowledgement of NEWLEADER or of a proposal. A learner's log
 // becomes durable in order, so an acknowledgement covers all before it.
 func (c *Core) ackReceived(l *learner, zxid int64) {
+	if l.master {
+		c.observerAcked(l, zxid)
+		return
+	}
 	switch {
 	case l.stage < learnerSyncs:
 		c.accuseLearner(l, fmt.Sprintf("ACK 0x%x out of order", zxid))

@@ -13,6 +13,8 @@ type learner struct {
 	// observer says that it came with OBSERVERINFO: it is told what is committed, with
 	// INFORM, and counts for nothing, whatever our configuration says of its sid.
 	observer bool
+	// master says that it came to our observer master port: it is an observer, and we follow.
+	master bool
 	// stage is how far it has come. What stands below is meaningful from the stage named.
 	stage learnerStage
 	// acceptedEpoch is what it told in FOLLOWERINFO (learnerWaits).
@@ -67,16 +69,20 @@ func (c *Core) learner(conn ConnID) *learner {
 }
 
 // learnerConnected takes a new connection. While we look for a leader it waits: its
-// sender may know the outcome earlier than we do.
-func (c *Core) learnerConnected(conn ConnID) {
+// sender may know the outcome earlier than we do. An observer that comes to a follower waits
+// until that one is synchronized itself.
+func (c *Core) learnerConnected(conn ConnID, master bool) {
+	follows := c.role == RoleFollowing || c.role == RoleFollowerEstablished || c.role == RoleObserverEstablished
 	switch {
-	case c.role == RoleFollowing || c.role == RoleFollowerEstablished || c.role == RoleObserverEstablished:
+	case master && !c.mayServeObservers():
+		c.emit(Close{Conn: conn, Reason: fmt.Sprintf("member %d is %v: it is an observer master only while it follows", c.cfg.SID, c.role)})
+	case !master && follows:
 		c.emit(Close{Conn: conn, Reason: fmt.Sprintf("member %d is not the leader, it follows member %d", c.cfg.SID, c.follow.leader)})
 	case len(c.learners) >= maxLearners:
 		c.emit(Close{Conn: conn, Reason: "too many connections to the quorum port"})
 	default:
 		c.learners = append(c.learners, &learner{
-			conn: conn, sid: nobody, heardMs: c.nowMs, deadlineMs: c.nowMs + c.initLimitMs(),
+			conn: conn, master: master, sid: nobody, heardMs: c.nowMs, deadlineMs: c.nowMs + c.initLimitMs(),
 		})
 	}
 }
@@ -92,7 +98,7 @@ func (c *Core) fromLearner(l *learner, p jute.QuorumPacket) {
 			return
 		}
 		c.emit(FromLearner{Conn: l.conn, SID: l.sid, Packet: p})
-		if p.Type == jute.PacketPing {
+		if p.Type == jute.PacketPing && !l.master {
 			c.pongReceived(l)
 		}
 	case jute.PacketFollowerInfo, jute.PacketObserverInfo:
@@ -105,8 +111,12 @@ func (c *Core) fromLearner(l *learner, p jute.QuorumPacket) {
 }
 
 func (c *Core) learnerInfoReceived(l *learner, p jute.QuorumPacket) {
-	if l.stage != learnerOpened {
+	switch {
+	case l.stage != learnerOpened:
 		c.accuseLearner(l, fmt.Sprintf("%v out of order", p.Type))
+		return
+	case l.master && p.Type != jute.PacketObserverInfo:
+		c.accuseLearner(l, fmt.Sprintf("%v at the observer master port", p.Type))
 		return
 	}
 	info, problem := c.parseLearnerInfo(p.Data)
@@ -117,7 +127,10 @@ func (c *Core) learnerInfoReceived(l *learner, p jute.QuorumPacket) {
 		c.accuseLearner(l, problem)
 		return
 	}
-	if c.confirmMembership(info.ConfigVersion); info.ConfigVersion > c.members.committed.Version {
+	if !l.master {
+		c.confirmMembership(info.ConfigVersion)
+	}
+	if info.ConfigVersion > c.members.committed.Version {
 		// Where the membership can change it is honest, and we are the one who missed that.
 		l.breach = c.cfg.Reconfig == nil
 		c.dropLearner(l, fmt.Sprintf("member %d has configuration version %x, newer than ours", info.ServerID, info.ConfigVersion), true)
@@ -136,7 +149,10 @@ func (c *Core) learnerInfoReceived(l *learner, p jute.QuorumPacket) {
 	l.sid, l.acceptedEpoch, l.stage = info.ServerID, epochOf(p.Zxid), learnerWaits
 	l.observer = p.Type == jute.PacketObserverInfo
 	l.deadlineMs = c.nowMs + c.initLimitMs()
-	if c.role == RoleLeading || c.role == RoleLeaderEstablished {
+	switch {
+	case l.master:
+		c.informObserver(l)
+	case c.role == RoleLeading || c.role == RoleLeaderEstablished:
 		c.joinEpoch(l)
 	}
 }

@@ -283,7 +283,7 @@ func (c *Core) mayLead(before map[int64]string) bool {
 // not committed yet, since it will be with it. Later a proposal under way comes behind
 // NEWLEADER and is activated by its own commit.
 func (c *Core) tellsMembership() []byte {
-	if next := c.members.next; next != nil && c.lead.phase < phaseBroadcast {
+	if next := c.members.next; next != nil && c.role == RoleLeading {
 		return next.Text
 	}
 	return c.members.committed.Text
@@ -332,7 +332,7 @@ func (c *Core) activateReceived(p jute.QuorumPacket) {
 	f := &c.follow
 	conn := f.conn
 	before := c.members.committed.Quorum
-	c.commitReceived(p.Zxid)
+	c.commitReceived(p.Zxid, p.Data)
 	next := c.members.next
 	if f.conn != conn || next == nil || next.Version != p.Zxid {
 		return

@@ -143,7 +143,7 @@ func (c *Core) finishSync(l *learner) {
 	l.stage = learnerSyncs
 	l.syncedTo = c.log.lastDelivered
 	l.deadlineMs = c.nowMs + c.initLimitMs()
-	c.send(l.conn, jute.PacketNewLeader, makeZxid(c.lead.epoch, 0), c.tellsMembership())
+	c.send(l.conn, jute.PacketNewLeader, makeZxid(c.servedEpoch(), 0), c.tellsMembership())
 	if l.observer {
 		return
 	}

@@ -33,7 +33,7 @@ func TestTranscripts(t *testing.T) {
 // ensembleStory is a world that obeys these commands:
 //
 //	ensemble members=3 keep=100 [last=5]   keep: transactions in memory; last: counter at which an epoch ends
-//	    [observers=1]                      members behind those that vote
+//	    [observers=1 [masters]]            members behind those that vote; they learn from followers
 //	    [groups=1:2:3,4:5 weights=1:1:0:1:1] groups of voters and the weights of all, by sid
 //	disk 1 log=1.1-3 accepted=1 current=1  what a member that is down has on its disk
 //	start 1 2 3, crash 1 [synced=0]        synced: queued disk effects that still arrive
@@ -107,6 +107,7 @@ func (s *ensembleStory) ensemble(d *datadriven.TestData) {
 		verifier = hierarchyArg(groups, stringArg(d, "weights"))
 	}
 	s.w = newWorldOf(verifier, intArg(d, "observers", 0), intArg(d, "keep", 100))
+	s.w.masters = d.HasArg("masters")
 	s.w.counterLimit = int64(intArg(d, "last", maxCounter))
 	s.stalled = make(map[*node]bool)
 	s.w.trace = func(format string, args ...any) {
@@ -239,10 +240,11 @@ func logArg(d *datadriven.TestData) []Entry {
 //
 //	member sid=1 [voters=3] [log=..] [keep=100] [accepted=..] [current=..] [last=..]
 //	    [floor=..]                         the oldest snapshot
+//	    [masters]                          followers serve observers
 //	    [observers=0] [snaps=0] [diffs=0]  how many observers there are; learners that may be sent a snapshot, or a difference, at a time
 //	vote 2 state=LOOKING leader=3 zxid=1.3 round=1 epoch=1 [version=2]
 //	unreachable 3                          nobody answers at a voter's election port
-//	open 2, opened 1, closed 1             a learner's connection; our dial succeeded; a connection ended
+//	open 2 [master], opened 1, closed 1    a learner's connection, to the observer master port; our dial succeeded; a connection ended
 //	packet 2 type=PROPOSAL zxid=1.1 [int=5] [learner=3] [config=0]
 //	snapshot 1                             the stream behind SNAP was read
 //	disk [done=3]                          everything, or up to a Seq, is durable
@@ -279,7 +281,7 @@ func (s *memberStory) play(t *testing.T, d *datadriven.TestData) (out string) {
 	case "unreachable":
 		return s.show(VoterUnreachable{SID: id})
 	case "open", "opened":
-		return s.show(ConnOpened{Conn: ConnID(id), Incoming: d.Cmd == "open"})
+		return s.show(ConnOpened{Conn: ConnID(id), Incoming: d.Cmd == "open", Master: d.HasArg("master")})
 	case "closed":
 		return s.show(ConnClosed{Conn: ConnID(id), Reason: "cut"})
 	case "packet":
@@ -318,6 +320,7 @@ func (s *memberStory) play(t *testing.T, d *datadriven.TestData) (out string) {
 func (s *memberStory) member(d *datadriven.TestData) {
 	w := newWorldOf(majorityOf(intArg(d, "voters", 3)), intArg(d, "observers", 0), intArg(d, "keep", 100))
 	config := w.configs(int64(intArg(d, "sid", 1)))
+	config.ObserverMasters = d.HasArg("masters")
 	config.MaxSnapSyncs, config.MaxDiffSyncs = intArg(d, "snaps", 0), intArg(d, "diffs", 0)
 	s.quiet = stringArg(d, "votes") == "false"
 	boot := Boot{AcceptedEpoch: int64(intArg(d, "accepted", 0)), CurrentEpoch: int64(intArg(d, "current", 0))}

@@ -18,6 +18,9 @@ type Config struct {
 
 	InitLimitTicks int64 // time for a learner to connect and synchronize
 	SyncLimitTicks int64 // silence after which a synchronized peer is given up
+	// ConnectLimitTicks is the time for a learner to connect alone (connectToLearnerMasterLimit);
+	// InitLimitTicks if 0.
+	ConnectLimitTicks int64
 
 	// ElectionConfig is the membership text that travels in notifications and in
 	// NEWLEADER ("server.1=host:2888:3888:participant;0.0.0.0:2181\n...version=0").
@@ -27,6 +30,9 @@ type Config struct {
 	// vote is an observer: it learns from every leader and is never one. A voter may be
 	// missing where the membership is fixed.
 	QuorumAddresses map[int64]string
+	// ObserverMasters says that followers serve observers too, at a port of their own, and that
+	// observers go there rather than to the leader (observerMasterPort).
+	ObserverMasters bool
 	// Reconfig makes all of this the first of several memberships; nil for a fixed one.
 	Reconfig *Reconfig
 
@@ -81,11 +87,12 @@ type (
 	// opened. It is over with the next NotificationReceived from there.
 	VoterUnreachable struct{ SID int64 }
 
-	// ConnOpened reports that a learner connected to our quorum port (Incoming), or
-	// that a Dial succeeded.
+	// ConnOpened reports that a learner connected to our quorum port, or to our observer
+	// master port (Incoming), or that a Dial succeeded.
 	ConnOpened struct {
 		Conn     ConnID
 		Incoming bool
+		Master   bool // the port is the observer master port
 	}
 
 	// ConnClosed reports that a connection ended, for whatever reason, or that a Dial
@@ -160,10 +167,12 @@ type (
 		N  jute.Notification
 	}
 
-	// Dial opens a connection to a member's quorum port: ConnOpened or ConnClosed follows.
+	// Dial opens a connection to a member's quorum port, or to its observer master port:
+	// ConnOpened or ConnClosed follows.
 	Dial struct {
-		Conn ConnID
-		To   int64
+		Conn   ConnID
+		To     int64
+		Master bool
 	}
 
 	// Send queues a packet on a connection, in order.
@@ -244,19 +253,19 @@ type (
 		Conn   ConnID // a learner's connection to its leader, else 0
 	}
 
-	// LearnerEstablished tells a leader that a learner is synchronized and may send requests.
+	// LearnerEstablished tells a leader, or a follower that serves observers, that a learner is synchronized and may send requests.
 	LearnerEstablished struct {
 		Conn ConnID
 		SID  int64
 	}
 
-	// LearnerGone tells a leader that a learner's connection ended.
+	// LearnerGone tells such a member that a learner's connection ended.
 	LearnerGone struct {
 		Conn ConnID
 		SID  int64
 	}
 
-	// FromLearner hands a leader what is no business of this package: REQUEST,
+	// FromLearner hands such a member what is no business of this package: REQUEST,
 	// REVALIDATE and PING packets of a synchronized learner (a PING for its list of live sessions).
 	FromLearner struct {
 		Conn   ConnID

@@ -27,6 +27,7 @@ type world struct {
 	roleChanges int
 	// counterLimit is where epochs end, 0 for the true limit.
 	counterLimit int64
+	masters      bool // followers serve observers
 
 	// truth is what was committed, in order, as the members in an established role show it.
 	truth []Entry
@@ -75,6 +76,7 @@ type conn struct {
 	closed  [2]bool // that end has closed it, or was told that it is
 	opened  bool
 	arrived bool // the first packet reached the other end
+	master  bool // it goes to an observer master port
 }
 
 // packet travels on a connection: a packet, a snapshot behind SNAP, or the end.
@@ -119,7 +121,7 @@ func newWorldOf(verifier quorum.Verifier, observers, commitLogCount int) *world 
 	w.verifier = verifier
 	w.configs = func(sid int64) Config {
 		return Config{
-			SID: sid, Verifier: verifier, QuorumAddresses: observing, TickMs: 100, InitLimitTicks: 10, SyncLimitTicks: 5,
+			SID: sid, Verifier: verifier, QuorumAddresses: observing, ObserverMasters: w.masters, TickMs: 100, InitLimitTicks: 10, SyncLimitTicks: 5,
 			ElectionConfig: []byte("version=0"), CommitLogCount: commitLogCount, FinalizeWaitMs: 200, MaxSyncLogBytes: 200,
 		}
 	}
@@ -233,7 +235,7 @@ func (n *node) carry(e Effect) {
 			w.mail[[2]int64{n.sid, e.To}] = e.N
 		}
 	case Dial:
-		w.conns = append(w.conns, &conn{id: [2]ConnID{e.Conn, 0}, end: [2]int64{n.sid, e.To}})
+		w.conns = append(w.conns, &conn{id: [2]ConnID{e.Conn, 0}, end: [2]int64{n.sid, e.To}, master: e.Master})
 	case Send:
 		n.checkSend(e.Packet)
 		n.queue(e.Conn, packet{QuorumPacket: e.Packet})
@@ -332,7 +334,7 @@ func (w *world) arrive(c *conn, side int) {
 	}
 	if other == 1 && !c.arrived {
 		c.arrived = true
-		n.step(ConnOpened{Conn: id, Incoming: true})
+		n.step(ConnOpened{Conn: id, Incoming: true, Master: c.master})
 	}
 	switch {
 	case p.end != "":
