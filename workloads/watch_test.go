@@ -182,6 +182,16 @@ func TestWatchStories(t *testing.T) {
 			did(s, OK, "drop", followedKey+"/m0", 12, 12)
 			did(s, OK, "read", "w1", 12, 0, as(followedKey+"/m0", EventCreated, 11), as(followedKey+"/m0", EventDeleted, 12))
 		}},
+		{"a recursive watch is told of a list of children", "the event at zxid 0xb is said to be of key followed, but that change was of key followed/m0", func(s *script) {
+			did(s, OK, "follow", followedKey, 10, 0)
+			did(s, OK, "make", followedKey+"/m0", 11, 11)
+			did(s, OK, "read", "w1", 11, 0, as(followedKey, EventChildren, 11), as(followedKey+"/m0", EventCreated, 12))
+		}},
+		{"the same by a server that does not tell zxids", "", func(s *script) {
+			did(s, OK, "follow", followedKey, 10, 0)
+			did(s, OK, "make", followedKey+"/m0", 11, 11)
+			did(s, OK, "read", "w1", 11, 0, as(followedKey, EventChildren, -1), as(followedKey+"/m0", EventCreated, -1))
+		}},
 		{"made, and told as changed", "says changed, but that change was one of created", func(s *script) {
 			did(s, OK, "follow", followedKey, 10, 0)
 			did(s, OK, "make", followedKey+"/m0", 11, 11)

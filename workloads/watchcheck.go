@@ -219,7 +219,8 @@ func (c *watchCheck) answer(operation *Operation) {
 			}
 		case event.key == keptKey:
 			c.followedEvent(s, operation, keptKey, event)
-		case below(followedKey, event.key):
+		case event.key == followedKey || below(followedKey, event.key):
+			// Apache's 3.8 also tells a recursive watch of the znode's own children.
 			c.followedEvent(s, operation, followedKey, event)
 		default:
 			c.onceEvent(s, operation, event)
