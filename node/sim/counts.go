@@ -24,11 +24,17 @@ const (
 	countPowerLoss      = "member lost power"
 	countBlackout       = "all lost power"
 	countDiskError      = "disk error ended a process"
+	countDiskFull       = "full disk ended a process"
 	countDiskCrash      = "crash between disk operations"
+	countInterrupted    = "fault while history was replaced or a snapshot written"
 	countStartCrash     = "crash during a start"
 	countPausedLeader   = "leader paused"
 	countKilledLeader   = "leader killed"
 	countCut            = "connection cut"
+	countHalfOpen       = "connection lost by one side only"
+	countCutAll         = "all connections of a member cut"
+	countDeaf           = "member that nobody can connect to"
+	countVoteTwice      = "vote delivered twice"
 	countStalled        = "connection timed out in a partition"
 	countSlowDisk       = "slow disk"
 	countSync           = "sync answered"
@@ -54,7 +60,8 @@ const (
 var MustOccur = []string{
 	countTrunc, countDiff, countSnap, countTruncated, countInstalled, countSnapshot, countTornLog,
 	countLostWrites, countKeptWrites, countKill, countPowerLoss, countBlackout, countDiskError,
-	countDiskCrash, countStartCrash, countPausedLeader, countKilledLeader, countCut, countStalled,
+	countDiskFull, countInterrupted, countDiskCrash, countStartCrash, countPausedLeader, countKilledLeader,
+	countCut, countHalfOpen, countCutAll, countDeaf, countVoteTwice, countStalled,
 	countSlowDisk, countSync, countUnknown, countExpired, countReattached, countEphemeral, countContainer, countTTL,
 	countDisposed, countMulti, countMultiFailed, countWatchAll, countEvent, countTerm, countDeposed,
 	countCommit, countCrash,

@@ -41,8 +41,13 @@ func (m *member) runDisk() {
 	})
 }
 
-// errDisk is how a fault of the disk fails an operation.
-var errDisk = fmt.Errorf("injected: %w", syscall.EIO)
+// How faults of the disk fail an operation.
+var (
+	errDisk = fmt.Errorf("injected: %w", syscall.EIO)
+	errFull = fmt.Errorf("injected: %w", syscall.ENOSPC)
+)
+
+func injected(err error) bool { return errors.Is(err, errDisk) || errors.Is(err, errFull) }
 
 // diskFailed ends the process that met a fault of its disk. Any other failure is a bug.
 func (m *member) diskFailed(what string, err error) {
@@ -52,14 +57,17 @@ func (m *member) diskFailed(what string, err error) {
 		m.end(err.Error())
 		return
 	}
-	if !errors.Is(err, errDisk) {
+	if !injected(err) {
 		m.w.violate("%s: %s: %v", name(m.sid), what, err)
 		return
 	}
 	if m.replica == nil {
 		m.w.count(countStartCrash)
 	}
-	if m.endsAtFault {
+	if errors.Is(err, errFull) {
+		m.w.count(countDiskFull)
+	}
+	if m.endsAtFault && errors.Is(err, errDisk) {
 		m.w.count(countDiskCrash)
 		m.losePower("between two operations on its disk: " + err.Error())
 	} else {
@@ -97,6 +105,7 @@ func (m *member) diskEffect() error {
 	case zab.Truncate:
 		m.w.trace("%s truncates to %x", name(m.sid), e.Zxid)
 		m.w.truth.truncating(m, e.Zxid)
+		m.interrupt(4)
 		if err := s.Truncate(e.Zxid); err != nil {
 			return err
 		}
@@ -111,6 +120,7 @@ func (m *member) diskEffect() error {
 	case replica.InstallSnapshot:
 		m.w.trace("%s installs a snapshot of %x", name(m.sid), e.Zxid)
 		m.w.truth.installing(m, e.Zxid)
+		m.interrupt(4)
 		err := s.InstallSnapshot(e.View)
 		e.View.Close()
 		if err == nil {
@@ -176,6 +186,7 @@ func (m *member) takeSnapshot(view *tree.View) error {
 		if m.incarnation != born {
 			return
 		}
+		m.interrupt(40)
 		path, err := job.Write()
 		m.w.trace("%s snapshot %s %v", name(m.sid), path, err)
 		switch {
@@ -183,7 +194,7 @@ func (m *member) takeSnapshot(view *tree.View) error {
 			m.w.count(countSnapshot)
 		case errors.Is(err, storage.ErrSuperseded):
 			m.w.count(countSuperseded)
-		case errors.Is(err, errDisk) && !m.endsAtFault, m.w.guests != nil:
+		case injected(err) && !m.endsAtFault, m.w.guests != nil:
 			// A snapshot that fails costs nothing else: the process goes on.
 		default:
 			m.diskFailed("snapshot", err)

@@ -4,9 +4,9 @@
 //
 // What is real: zab, prep, tree, replica, storage, the codec and the snapshots' streams.
 // What is modelled: time, the network between members (ordered connections that are
-// delayed, held back by partitions and broken), the disk's latency, errors and crashes
-// (vfs.Mem drops what was not synced; vfs.Faulty ends a process between two operations),
-// and clients.
+// delayed, held back by partitions and broken, also on one side only), the disk's latency,
+// errors, want of room and crashes (vfs.Mem drops what was not synced; vfs.Faulty ends a
+// process between two operations), and clients.
 //
 // After every step the invariants of truth.go are checked, and diskview.go holds every
 // disk to what storage reported. After the faults are healed the ensemble must make

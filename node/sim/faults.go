@@ -28,7 +28,7 @@ func (w *world) planFaults() (endUs int64) {
 	for _, step := range plan.Steps {
 		w.after(formUs+step.At.Microseconds(), func() { w.inject(step) })
 	}
-	for range w.random.IntN(12) {
+	for range w.random.IntN(16) {
 		w.after(w.between(second, formUs+w.opts.Faults.Microseconds()), w.smallFault)
 	}
 	return formUs + w.opts.Faults.Microseconds()
@@ -85,7 +85,7 @@ func (w *world) smallFault() {
 	if w.random.IntN(2) == 0 {
 		m = w.named(nemesis.RoleLeader)
 	}
-	switch w.random.IntN(6) {
+	switch w.random.IntN(10) {
 	case 0:
 		w.net.cut(m)
 	case 1:
@@ -105,8 +105,34 @@ func (w *world) smallFault() {
 			m.losePower("power failure everywhere")
 			w.after(w.between(millisecond, second), m.revive)
 		}
+	case 6:
+		m.fillDisk(w.between(second/2, 4*second))
+	case 7:
+		w.net.cutOneSide(m)
+	case 8:
+		w.trace("nobody can connect to %s", name(m.sid))
+		w.count(countDeaf)
+		m.deaf = true
+		w.after(w.between(second/2, 5*second), func() { m.deaf = false })
+	case 9:
+		w.net.cutAll(m)
 	}
 }
+
+// fillDisk leaves a member's disk without room for a while. Its process ends when it can't
+// log, and can't go on before there is room again.
+func (m *member) fillDisk(lastsUs int64) {
+	m.w.trace("the disk of %s is full", name(m.sid))
+	m.full = true
+	m.fs.Inject(fullDisk)
+	m.w.after(lastsUs, func() {
+		m.full = false
+		m.fs.Clear()
+	})
+}
+
+// fullDisk fails what needs room; a write has found some for its first half.
+var fullDisk = vfs.Fault{Ops: vfs.OpWrite | vfs.OpPreallocate, Err: errFull, When: vfs.Partial}
 
 // endAndFailToStart ends a process, and its next start, or what follows it, is to fail too.
 func (m *member) endAndFailToStart() {
@@ -121,6 +147,15 @@ func (m *member) endAndFailToStart() {
 		m.losePower("power failure")
 	}
 	m.reviveLater()
+}
+
+// interrupt makes what a process is about to do to its history or with a snapshot fail, or ends
+// the process, at one of its steps: one time in so many.
+func (m *member) interrupt(oneIn int) {
+	if !m.w.healed && m.w.random.IntN(oneIn) == 0 {
+		m.w.count(countInterrupted)
+		m.meet(m.w.drawDiskFault(12))
+	}
 }
 
 // tempt sometimes ends a process soon after its history was taken back or replaced: no
@@ -183,7 +218,7 @@ func (w *world) healAll() {
 	w.healed = true
 	clear(w.net.blocked)
 	for _, m := range w.members {
-		m.slowDiskUs, m.nextFault, m.deaf = 0, nil, false
+		m.slowDiskUs, m.nextFault, m.deaf, m.full = 0, nil, false, false
 		if m.up {
 			m.fs.Clear()
 		}

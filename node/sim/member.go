@@ -47,6 +47,7 @@ type member struct {
 	diskBusy    bool
 
 	deaf        bool       // nobody can connect to its quorum port
+	full        bool       // its disk has no room
 	slowDiskUs  int64      // added to each disk effect by a fault
 	nextFault   *diskFault // for the next process
 	endsAtFault bool       // the process is to end at the operation that its disk fails
@@ -68,6 +69,9 @@ func (m *member) start() {
 	m.startedUs = w.nowUs
 	m.incarnation++
 	m.fs, m.endsAtFault = vfs.NewFaulty(m.disk), false
+	if m.full {
+		m.fs.Inject(fullDisk)
+	}
 	m.meet(m.nextFault)
 	m.nextFault = nil
 	if err := m.restoreAndServe(); err != nil {

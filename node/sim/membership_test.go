@@ -20,17 +20,3 @@ func TestReconfig(t *testing.T) {
 		t.Errorf("%d seeds, and the membership never changed", seeds)
 	}
 }
-
-// TestReconfigSeeds plays the histories that showed bugs of the past.
-func TestReconfigSeeds(t *testing.T) {
-	for seed, bug := range map[uint64]string{
-		17:  "a leader accuses whoever knows that its proposed membership is committed",
-		215: "those who know of the proposed membership vote for whom the others can't",
-		449: "a leader completes a membership that no log has",
-		40:  "a member that observes is needed by the proposed membership, and does not know it",
-	} {
-		if r := Run(Options{Seed: seed, Shape: Reconfig}); r.Failed() {
-			t.Errorf("seed %d (%s): %s", seed, bug, r.Violations[0])
-		}
-	}
-}

@@ -63,6 +63,8 @@ const (
 	mostStallUs   = syncLimitTicks * tickMs * millisecond * 2
 	dialTimeoutUs = second
 	redialUs      = 50 * millisecond
+	mostStreamUs  = 300 * millisecond
+	mostHalfUs    = 4 * second
 )
 
 func newNetwork(w *world) *network {
@@ -114,7 +116,11 @@ func (n *network) deliverVote(from *member, to int64, v *vote, delayUs int64) {
 			from.step(zab.VoterUnreachable{SID: to})
 			return
 		}
-		v.pending = false
+		// A vote is sent again when its connection is lost, since nobody knows whether it arrived.
+		if v.pending = n.w.random.IntN(50) == 0; v.pending {
+			n.w.count(countVoteTwice)
+			n.deliverVote(from, to, v, n.w.between(millisecond, 500*millisecond))
+		}
 		var got jute.Notification
 		if err := jute.Unmarshal(v.frame, &got); err != nil {
 			n.w.violate("a notification can't be read: %v", err)
@@ -157,14 +163,16 @@ func (n *network) fail(m *member, born int, conn zab.ConnID, why string) {
 }
 
 // send queues bytes on a connection.
-func (n *network) send(m *member, conn zab.ConnID, b []byte) {
+func (n *network) send(m *member, conn zab.ConnID, b []byte) { n.sendIn(m, conn, b, n.latency()) }
+
+func (n *network) sendIn(m *member, conn zab.ConnID, b []byte, latencyUs int64) {
 	e := n.conns[endID{m.sid, conn}]
 	if e == nil || e.closed {
 		return
 	}
 	to := e.peer
 	to.arriving = append(to.arriving, b)
-	at := max(to.lastAtUs, n.w.nowUs+n.latency())
+	at := max(to.lastAtUs, n.w.nowUs+latencyUs)
 	to.lastAtUs = at
 	n.w.after(at-n.w.nowUs, func() { n.arrive(to) })
 }
@@ -181,7 +189,8 @@ func (n *network) sendSnapshot(m *member, conn zab.ConnID, view *tree.View) {
 	if e := n.conns[endID{m.sid, conn}]; e != nil {
 		e.peer.history = n.w.truth.history(m, view.Zxid())
 	}
-	n.send(m, conn, b.Bytes())
+	// It takes its time, in which its sender or its receiver may be lost.
+	n.sendIn(m, conn, b.Bytes(), n.latency()+n.w.between(0, mostStreamUs))
 }
 
 // readSnapshot is what the peer transport does with a snapshot's stream.
@@ -336,18 +345,50 @@ func (n *network) drop(e *end, why string) {
 	}
 }
 
-// cut breaks a connection of a member that chance picks.
-func (n *network) cut(m *member) {
-	var found *end
-	for id := range n.conns {
-		if id.sid == m.sid && (found == nil || id.conn < found.id.conn) {
-			found = n.conns[id]
+// of lists the ends of a member's connections, oldest first.
+func (n *network) of(m *member) (ends []*end) {
+	for id, e := range n.conns {
+		if id.sid == m.sid {
+			ends = append(ends, e)
 		}
 	}
-	if found != nil {
-		n.w.trace("%s loses conn %d", name(m.sid), found.id.conn)
+	slices.SortFunc(ends, func(a, b *end) int { return cmp.Compare(a.id.conn, b.id.conn) })
+	return ends
+}
+
+// cut breaks a connection of a member.
+func (n *network) cut(m *member) {
+	if ends := n.of(m); len(ends) > 0 {
+		n.w.trace("%s loses conn %d", name(m.sid), ends[0].id.conn)
 		n.w.count(countCut)
-		n.drop(found, "cut")
+		n.drop(ends[0], "cut")
+	}
+}
+
+// cutAll breaks all connections of a member.
+func (n *network) cutAll(m *member) {
+	n.w.trace("%s loses all connections", name(m.sid))
+	n.w.count(countCutAll)
+	for _, e := range n.of(m) {
+		n.drop(e, "cut")
+	}
+}
+
+// cutOneSide breaks a connection of a member of which the other side does not hear for a while:
+// there are two of them when the member connects again.
+func (n *network) cutOneSide(m *member) {
+	ends := n.of(m)
+	if len(ends) == 0 {
+		return
+	}
+	e := ends[n.w.random.IntN(len(ends))]
+	n.w.trace("%s loses conn %d, and its peer does not hear of it", name(m.sid), e.id.conn)
+	n.w.count(countHalfOpen)
+	e.closed = true
+	delete(n.conns, e.id)
+	n.w.after(n.w.between(second/2, mostHalfUs), func() { n.hearOfEnd(e.peer) })
+	if e.opened {
+		n.fail(e.member, e.born, e.id.conn, "cut")
 	}
 }
 
@@ -358,14 +399,7 @@ func (n *network) memberDied(m *member) {
 			v.pending = false
 		}
 	}
-	var dead []*end
-	for id, e := range n.conns {
-		if id.sid == m.sid {
-			dead = append(dead, e)
-		}
-	}
-	slices.SortFunc(dead, func(a, b *end) int { return cmp.Compare(a.id.conn, b.id.conn) })
-	for _, e := range dead {
+	for _, e := range n.of(m) {
 		e.closed = true
 		delete(n.conns, e.id)
 		peer := e.peer

@@ -23,25 +23,23 @@ const (
 	Groups Shape = "groups"
 	// Rollover is Plain with epochs that end after few transactions, as all do after 2^32.
 	Rollover Shape = "rollover"
-	// Reconfig begins as Plain; then its membership changes while all else happens. It is
-	// not among Shapes, so that the seeds by which planted bugs are caught stay what they are.
+	// Reconfig begins as Plain; then its membership changes while all else happens.
 	Reconfig Shape = "reconfig"
 	// Drift is Plain with a clock that runs slow or fast on each member, the slower the higher
-	// its id: nobody's timeout says how long it is on another's clock. It is not among Shapes
-	// for the same reason.
+	// its id: nobody's timeout says how long it is on another's clock.
 	Drift Shape = "drift"
 	// Local is Observers with sessions that their member alone knows until they make an
-	// ephemeral. It is not among Shapes for the same reason.
+	// ephemeral.
 	Local Shape = "local"
-	// Masters is Observers that learn from followers. Nor is it among Shapes.
+	// Masters is Observers that learn from followers. It is not among Shapes.
 	Masters Shape = "masters"
 )
 
 // Shapes are those that seeds take in turn.
-var Shapes = []Shape{Observers, Weights, Rollover, Plain, Groups}
+var Shapes = []Shape{Observers, Weights, Rollover, Plain, Groups, Reconfig, Drift, Local}
 
 // OtherShapes are those that are run only when asked for.
-var OtherShapes = []Shape{Reconfig, Drift, Local, Masters}
+var OtherShapes = []Shape{Masters}
 
 // drifts makes of a duration in ms what a member's clock shows of it: from five quarters on
 // the first of five to three quarters on the last, which most often leads.

@@ -25,7 +25,7 @@ func run() int {
 	one := flag.Uint64("seed", 0, "run only this seed and tell its story")
 	members := flag.Int("members", 5, "members of the ensemble")
 	faults := flag.Duration("faults", 12*time.Second, "length of the fault phase, in virtual time")
-	shape := flag.String("shape", "", "plain, observers, weights, groups, rollover, reconfig, drift, local or masters; all but the last four in turn if empty")
+	shape := flag.String("shape", "", "plain, observers, weights, groups, rollover, reconfig, drift, local or masters; all but the last in turn if empty")
 	stop := flag.Bool("until-failure", false, "stop at the first seed that fails")
 	flag.Parse()
 	if flag.NArg() > 0 {
