@@ -17,8 +17,8 @@
 // reads at 64 sessions, with the processor time that all members and the client spend on
 // an operation (where the processors are the limit it says more than throughput: the
 // client's share is the same work for both); the members' resident memory after that load; the
-// longest time without any acknowledged write after kill -9 of the leader, with
-// ten sessions that may move between members; and the time until a standalone
+// longest time without any acknowledged write after kill -9 of the leader, and after a
+// graceful stop, with ten sessions that may move between members; the time until a standalone
 // server answers that starts from a snapshot of a million znodes; and, only where it is
 // asked for, what it costs to bring back a member that missed 100,000 writes, by the log
 // and by a snapshot.
@@ -107,7 +107,7 @@ func parseOptions(args []string) (options, error) {
 	only := flags.String("only", "", "comma-separated `names` of what to measure: "+strings.Join(measurementNames(), ", "))
 	flags.DurationVar(&opts.duration, "duration", 5*time.Second, "measured time of each load")
 	flags.IntVar(&opts.rounds, "rounds", 2, "turns of each server; the table gives the median")
-	flags.IntVar(&opts.kills, "kills", 3, "leaders killed per round")
+	flags.IntVar(&opts.kills, "kills", 3, "leaders killed, and leaders stopped, per round")
 	flags.IntVar(&opts.znodes, "znodes", 1_000_000, "znodes in the snapshot of the start measurement")
 	flags.IntVar(&opts.missed, "missed", 100_000, "writes that a member misses before it comes back (-only rejoin)")
 	flags.IntVar(&opts.members, "members", 5, "members of the ensemble")

@@ -38,6 +38,7 @@ var cells = []cell{
 const (
 	measureMemory = "memory"
 	measureGap    = "gap"
+	measureStop   = "stop"
 	measureStart  = "start"
 	// measureRejoin takes minutes: it is measured only where it is asked for.
 	measureRejoin = "rejoin"
@@ -48,7 +49,7 @@ func measurementNames() []string {
 	for _, c := range cells {
 		names = append(names, c.name)
 	}
-	return append(names, measureMemory, measureGap, measureStart, measureRejoin)
+	return append(names, measureMemory, measureGap, measureStop, measureStart, measureRejoin)
 }
 
 // figure is one number of one round.
@@ -136,8 +137,12 @@ func (b *bench) ensemble(ctx context.Context, dir string) (err error) {
 			return err
 		}
 	}
-	if b.opts.wants(measureGap) {
-		return b.gaps(ctx, members)
+	for _, name := range []string{measureGap, measureStop} {
+		if b.opts.wants(name) {
+			if err := b.gaps(ctx, members, name); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -258,54 +263,58 @@ func residentMB(pid int) (float64, error) {
 	return 0, fmt.Errorf("%s has no VmRSS", path)
 }
 
-// gaps kills the leader again and again and records the longest pause of the
-// writes after each kill.
-func (b *bench) gaps(ctx context.Context, members []*apache.Server) error {
+// gaps ends the leader again and again, by kill -9 or by a graceful stop, and records the
+// longest pause of the writes after each time.
+func (b *bench) gaps(ctx context.Context, members []*apache.Server, measurement string) error {
+	end := (*apache.Server).Kill
+	if measurement == measureStop {
+		end = (*apache.Server).Stop
+	}
 	var seconds []float64
 	for range b.opts.kills {
-		gap, err := b.killLeader(ctx, members)
+		gap, err := b.endLeader(ctx, members, end)
 		if err != nil {
-			return fmt.Errorf("kill the leader: %w", err)
+			return fmt.Errorf("%s: %w", titles[measurement], err)
 		}
-		b.progress("kill -9 of the leader: %.2f s without a write", gap.Seconds())
+		b.progress("%s: %.2f s", titles[measurement], gap.Seconds())
 		seconds = append(seconds, gap.Seconds())
 	}
-	b.record(measureGap, "median", "s", median(seconds))
-	b.record(measureGap, "worst", "s", maximum(seconds))
+	b.record(measurement, "median", "s", median(seconds))
+	b.record(measurement, "worst", "s", maximum(seconds))
 	return nil
 }
 
-func (b *bench) killLeader(ctx context.Context, members []*apache.Server) (time.Duration, error) {
+func (b *bench) endLeader(ctx context.Context, members []*apache.Server, end func(*apache.Server) error) (time.Duration, error) {
 	const (
 		sessions   = 10
-		calm       = time.Second     // of undisturbed writes before the kill
-		observe    = 6 * time.Second // after the kill
+		calm       = time.Second     // of undisturbed writes before the leader ends
+		observe    = 6 * time.Second // after that
 		rejoinTime = 60 * time.Second
 	)
 	leader, err := findLeader(members)
 	if err != nil {
 		return 0, err
 	}
-	var killedNs int64
+	var endedNs int64
 	result, err := runLoad(ctx, job{
 		Addrs: addrs(members), Gap: true, Sessions: sessions, InFlight: 1, PayloadBytes: payloadBytes,
 		DurationMs: int((calm + observe).Milliseconds()),
 	}, func() error {
 		time.Sleep(calm)
-		killedNs = time.Now().UnixNano()
-		return leader.Kill()
+		endedNs = time.Now().UnixNano()
+		return end(leader)
 	})
 	if err != nil {
 		return 0, err
 	}
 	var longestNs int64
 	for _, p := range result.Pauses {
-		if p.ToNs > killedNs {
+		if p.ToNs > endedNs {
 			longestNs = max(longestNs, p.ToNs-p.FromNs)
 		}
 	}
 	if longestNs == 0 {
-		return 0, fmt.Errorf("the writes did not pause (%d were acknowledged): the load did not see the kill", result.Operations)
+		return 0, fmt.Errorf("the writes did not pause (%d were acknowledged): the load did not see the leader's end", result.Operations)
 	}
 	if err := leader.Restart(); err != nil {
 		return 0, err

@@ -17,7 +17,9 @@ var goals = map[[2]string]goal{
 	{"set256", "throughput"}:  {3, true, true},
 	{"set1", "p50"}:           {0.5, true, false},
 	{"read64", "throughput"}:  {2, true, true},
-	{measureGap, "median"}:    {0.8, false, false},
+	{measureGap, "median"}:    {0.4, false, false},
+	{measureGap, "worst"}:     {0.8, false, false},
+	{measureStop, "worst"}:    {0.3, false, false},
 	{measureMemory, "median"}: {0.25, true, false},
 	{measureStart, "time"}:    {0.25, true, false},
 }
@@ -26,6 +28,7 @@ var titles = func() map[string]string {
 	all := map[string]string{
 		measureMemory: "resident memory of a member",
 		measureGap:    "write gap after kill -9 of the leader",
+		measureStop:   "write gap after a stop of the leader",
 		measureStart:  "start from the large snapshot",
 		measureRejoin: "rejoin after missed writes",
 	}

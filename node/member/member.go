@@ -309,15 +309,17 @@ func (m *Member) Run(ctx context.Context) error {
 	}
 }
 
+// shutdownTransports lets go of the peers first: those who follow this member elect another
+// as soon as they hear of it, and need not wait until its clients are gone.
 func (m *Member) shutdownTransports() {
+	if m.peers != nil {
+		m.peers.Shutdown()
+	}
 	for _, s := range m.httpPorts {
 		s.Shutdown()
 	}
 	if m.clients != nil {
 		m.clients.Shutdown()
-	}
-	if m.peers != nil {
-		m.peers.Shutdown()
 	}
 }
 
