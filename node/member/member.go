@@ -327,6 +327,7 @@ func (m *Member) shutdownTransports() {
 func (m *Member) fail(err error) {
 	m.failOnce.Do(func() {
 		m.failure = err
+		m.metrics.UnrecoverableErrors.Add(1)
 		close(m.failed)
 	})
 }

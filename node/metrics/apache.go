@@ -12,6 +12,7 @@ type Metrics struct {
 	Sessionless             Counter // connections that asked for no session in time
 	Elections               Counter // elections that this member began
 	LearnerProposals        Counter // proposals received from the leader
+	UnrecoverableErrors     Counter // that end the process; it can be seen until it has ended
 	DigestMismatches        Counter // transactions after which the tree was not what it was at its writer
 	BytesReceived           Counter // bytes of whole requests, without their lengths
 	ThrottleWaits           Counter // times that a request waited because too many others had no outcome yet
@@ -166,7 +167,7 @@ func (m *Metrics) counters() []entry {
 		count("connection_revalidate_count", &m.ConnectionRevalidations),
 		count("quit_leading_due_to_disloyal_voter", nil),
 		count("snap_count", &m.Snaps),
-		count("unrecoverable_error_count", nil),
+		count("unrecoverable_error_count", &m.UnrecoverableErrors),
 		count("unsuccessful_handshake", &m.HandshakesFailed),
 		count("commit_count", &m.Commits),
 		count("stale_sessions_expired", &m.SessionsExpired),
