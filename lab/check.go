@@ -72,7 +72,7 @@ type evidence struct {
 func (e *evidence) judge() (results store.Results, err error) {
 	if e.meta.Imported != "" {
 		for _, checker := range foreignCheckers(e.meta.Workload, workloads.DefaultBounds) {
-			results.Checkers = append(results.Checkers, checker.Check(e.ops))
+			results.Checkers = append(results.Checkers, guarded(checker, e.ops))
 		}
 	} else if results.Checkers, err = e.judgeOwn(); err != nil {
 		return results, err
@@ -90,7 +90,7 @@ func (e *evidence) judgeOwn() ([]workloads.Result, error) {
 	}
 	var results []workloads.Result
 	for _, checker := range workload.Checkers(workloads.DefaultBounds) {
-		results = append(results, checker.Check(e.ops))
+		results = append(results, guarded(checker, e.ops))
 	}
 	results = append(results, checkComplete(e.meta, len(e.ops)), checkNonVacuous(e.meta, workload.Kinds, e.ops))
 	results = append(results, e.checkMembers(workloads.DefaultBounds)...)
@@ -98,6 +98,20 @@ func (e *evidence) judgeOwn() ([]workloads.Result, error) {
 		results = append(results, workloads.CheckGauges(e.meta.Gauges, workloads.DefaultBounds))
 	}
 	return results, nil
+}
+
+// guarded asks a checker, which answers unknown where a history is so damaged that it
+// can't even be looked at.
+func guarded(checker workloads.Checker, ops []workloads.Op) (result workloads.Result) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			result = workloads.Result{
+				Checker: checker.Name, Verdict: workloads.VerdictUnknown,
+				Cause: fmt.Sprintf("the checker could not read the history: %v; it is damaged, or of another version of the lab, or the checker has a mistake", cause),
+			}
+		}
+	}()
+	return checker.Check(ops)
 }
 
 // started says that the run came to its first operation.

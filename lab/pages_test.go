@@ -239,3 +239,36 @@ func TestImportCommand(t *testing.T) {
 		t.Errorf("checked again: %s, %v", results.Verdict, err)
 	}
 }
+
+// TestDamagedHistories spoils a history in ways that a disk or a person may. Each must
+// come to an error or a verdict of unknown, and say what to do.
+func TestDamagedHistories(t *testing.T) {
+	counter := goodRun()
+	counter.meta.Workload = "counter"
+	counter.ops = []workloads.Op{{Type: workloads.Invoke, F: "add", Value: "many", Version: -1}, {Type: workloads.OK, F: "add", Value: "many", Version: -1}}
+	code, stdout, stderr := lab(t, "check", counter.write(t).Dir)
+	if code == exitValid || code == exitCrash || !strings.Contains(stdout, "the checker could not read the history") {
+		t.Errorf("a value that is no number: exit code %d, %s%s", code, stdout, stderr)
+	}
+	torn := goodRun().write(t)
+	text := readFile(t, torn.Path(store.HistoryFile))
+	if err := torn.WriteFile(store.HistoryFile, []byte(strings.Replace(text, `"type":"ok"`, `"type":`, 1))); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := lab(t, "check", torn.Dir); code != exitCrash || !strings.Contains(stderr, "is damaged: line 2") || !strings.Contains(stderr, "cut the file off there") {
+		t.Errorf("a torn line: exit code %d, %s", code, stderr)
+	}
+	for _, name := range []string{store.TreesFile, store.ResultsFile} {
+		broken := goodRun().write(t)
+		if err := broken.WriteFile(name, []byte("{")); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, stderr := lab(t, "compare", broken.Dir, broken.Dir); code != exitValid {
+			t.Errorf("comparing a run with a broken %s: exit code %d, %s", name, code, stderr)
+		}
+		code, stdout, stderr := lab(t, "check", broken.Dir)
+		if want := map[string]int{store.TreesFile: exitCrash, store.ResultsFile: exitValid}[name]; code != want || strings.Contains(stdout+stderr, "goroutine") {
+			t.Errorf("checking a run with a broken %s: exit code %d, want %d; %s", name, code, want, stderr)
+		}
+	}
+}

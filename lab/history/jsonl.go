@@ -200,7 +200,7 @@ func ReadFile(path string) ([]workloads.Op, error) {
 	defer file.Close()
 	ops, err := Read(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s is damaged: %w; to judge what stands before it, cut the file off there", path, err)
 	}
 	return ops, nil
 }
