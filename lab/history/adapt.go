@@ -66,13 +66,13 @@ func GuessModel(ops []workloads.Op) (string, error) {
 }
 
 // Adapt turns a history of another lab into one that this lab's checkers of the
-// model read. Operations get new indexes, because a drain becomes a take of each of
-// its items, and times that never go back.
+// model read. Operations get new indexes, because a drain becomes several, and times
+// that never go back.
 func Adapt(model string, ops []workloads.Op) ([]workloads.Op, error) {
 	if !slices.Contains(ForeignModels(), model) {
 		return nil, fmt.Errorf("%w: %q; there are models for %s", ErrNoModel, model, strings.Join(ForeignModels(), ", "))
 	}
-	a := &adapter{model: model, keyed: model == "register" && isKeyed(ops)}
+	a := &adapter{model: model, keyed: model == "register" && isKeyed(ops), drains: drains(ops)}
 	for i := range ops {
 		op := ops[i]
 		op.Value = plainValue(op.Value)
@@ -83,7 +83,7 @@ func Adapt(model string, ops []workloads.Op) ([]workloads.Op, error) {
 		if a.keyed {
 			op.Key, op.Value = splitKey(op.Key, op.Value)
 		}
-		if err := a.operation(op); err != nil {
+		if err := a.operation(op, ops[i].Index); err != nil {
 			return nil, fmt.Errorf("operation %d (%s %s): %w", ops[i].Index, op.Type, op.F, err)
 		}
 	}
@@ -137,12 +137,38 @@ func plainValue(value any) any {
 	}
 }
 
-type adapter struct {
-	model string
-	keyed bool
-	out   []workloads.Op
-	last  int64
+// drains gives what each drain took, by the index of its invocation. Of those that
+// never ended well there is nothing.
+func drains(ops []workloads.Op) map[int][]any {
+	taken := make(map[int][]any)
+	open := make(map[int]int) // process -> invocation
+	for i := range ops {
+		op := &ops[i]
+		if op.F != "drain" || op.Process < 0 {
+			continue
+		}
+		if op.Type == workloads.Invoke {
+			open[op.Process] = op.Index
+		} else if op.Type != workloads.Info {
+			taken[open[op.Process]], _ = op.Value.([]any)
+		}
+	}
+	return taken
 }
+
+type adapter struct {
+	model  string
+	keyed  bool
+	drains map[int][]any
+	out    []workloads.Op
+	last   int64
+
+	drainers int                    // processes made up for drains
+	draining map[int][]workloads.Op // process -> the takes of its drain
+}
+
+// firstDrainer is the first of the processes that are made up, above all real ones.
+const firstDrainer = 1 << 30
 
 func (a *adapter) add(op workloads.Op) {
 	a.last = max(a.last, op.TimeNs)
@@ -151,10 +177,10 @@ func (a *adapter) add(op workloads.Op) {
 }
 
 // operation adds one of a client in the words of the model.
-func (a *adapter) operation(op workloads.Op) error {
+func (a *adapter) operation(op workloads.Op, index int) error {
 	switch a.model {
 	case "queue":
-		return a.queue(op)
+		return a.queue(op, index)
 	case "append":
 		return a.transaction(op)
 	case "bank":
@@ -196,7 +222,7 @@ func balancesOf(value any) any {
 
 // queue renames operations. A taker of unknown outcome may have taken anything,
 // which is what it means to have no completion.
-func (a *adapter) queue(op workloads.Op) error {
+func (a *adapter) queue(op workloads.Op, index int) error {
 	switch op.F {
 	case "enqueue":
 		op.F = "put"
@@ -206,22 +232,43 @@ func (a *adapter) queue(op workloads.Op) error {
 			return nil
 		}
 	case "drain":
-		if op.Type == workloads.Info {
-			return errors.New("a drain of unknown outcome may have taken anything, which the checker can't judge")
-		}
-		items, _ := op.Value.([]any)
-		if op.Type != workloads.OK {
-			return nil
-		}
+		return a.drain(op, index)
+	}
+	a.add(op)
+	return nil
+}
+
+// drain turns one into a list of what is left, which finds the queue empty, and a
+// take of each item by a process of its own: all that is known of them is that they
+// happened between the drain's invocation and its completion.
+func (a *adapter) drain(op workloads.Op, index int) error {
+	if a.draining == nil {
+		a.draining = make(map[int][]workloads.Op)
+	}
+	items, ended := a.drains[index]
+	if op.Type == workloads.Info || op.Type == workloads.Invoke && !ended {
+		return errors.New("a drain of unknown outcome may have taken anything, which the checker can't judge")
+	}
+	if op.Type == workloads.Invoke {
+		left := op
+		left.F, left.Value = "left", nil
+		a.add(left)
 		for _, item := range items {
 			take := op
-			take.F, take.Value, take.Type = "take", nil, workloads.Invoke
+			take.F, take.Value, take.Process = "take", nil, firstDrainer+a.drainers
+			a.drainers++
 			a.add(take)
-			take.Type, take.Value = workloads.OK, item
-			a.add(take)
+			take.Value = item
+			a.draining[op.Process] = append(a.draining[op.Process], take)
 		}
 		return nil
 	}
+	for _, take := range a.draining[op.Process] {
+		take.Type, take.TimeNs = workloads.OK, op.TimeNs
+		a.add(take)
+	}
+	delete(a.draining, op.Process)
+	op.F, op.Value = "left", []any{} // nothing is read from it if it failed
 	a.add(op)
 	return nil
 }

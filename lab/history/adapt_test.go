@@ -127,7 +127,18 @@ func TestForeignHistories(t *testing.T) {
 			{:type :invoke, :f :drain, :value nil, :process 1} {:type :ok, :f :drain, :value [1 1], :process 1}`, workloads.CheckQueue, workloads.VerdictFail},
 		{"taken perhaps", "queue", `
 			{:type :invoke, :f :enqueue, :value 1, :process 0} {:type :ok, :f :enqueue, :value 1, :process 0}
-			{:type :invoke, :f :dequeue, :value nil, :process 1} {:type :info, :f :dequeue, :value nil, :process 1}`, workloads.CheckQueue, workloads.VerdictOK},
+			{:type :invoke, :f :dequeue, :value nil, :process 1} {:type :info, :f :dequeue, :value nil, :process 1}
+			{:type :invoke, :f :drain, :value nil, :process 2} {:type :ok, :f :drain, :value [], :process 2}`, workloads.CheckQueue, workloads.VerdictOK},
+		{"lost item", "queue", `
+			{:type :invoke, :f :enqueue, :value 1, :process 0} {:type :ok, :f :enqueue, :value 1, :process 0}
+			{:type :invoke, :f :enqueue, :value 2, :process 0} {:type :ok, :f :enqueue, :value 2, :process 0}
+			{:type :invoke, :f :drain, :value nil, :process 2} {:type :ok, :f :drain, :value [2], :process 2}`, workloads.CheckQueue, workloads.VerdictFail},
+		{"drain beside a taker", "queue", `
+			{:type :invoke, :f :enqueue, :value 1, :process 0} {:type :ok, :f :enqueue, :value 1, :process 0}
+			{:type :invoke, :f :enqueue, :value 2, :process 0} {:type :ok, :f :enqueue, :value 2, :process 0}
+			{:type :invoke, :f :drain, :value nil, :process 2}
+			{:type :invoke, :f :dequeue, :value nil, :process 1} {:type :ok, :f :dequeue, :value 2, :process 1}
+			{:type :ok, :f :drain, :value [1], :process 2}`, workloads.CheckQueue, workloads.VerdictOK},
 		{"write cycle", "append", `
 			{:type :invoke, :f :txn, :value [[:append 1 1] [:r 2 nil]], :process 0} {:type :invoke, :f :txn, :value [[:append 2 1] [:r 1 nil]], :process 1}
 			{:type :ok, :f :txn, :value [[:append 1 1] [:r 2 [1]]], :process 0} {:type :ok, :f :txn, :value [[:append 2 1] [:r 1 [1]]], :process 1}`, workloads.CheckAppend, workloads.VerdictFail},
