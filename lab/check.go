@@ -213,7 +213,7 @@ func cause(results store.Results) string {
 
 func reportInput(run *store.Run, meta *store.Meta, ops []workloads.Op, results store.Results) report.Input {
 	in := report.Input{
-		Name: meta.Name, Title: fmt.Sprintf("%s under %s", meta.Workload, kindsText(meta.Nemesis)),
+		Name: meta.Name, Title: fmt.Sprintf("%s under %s", strings.ReplaceAll(meta.Workload, ",", ", "), kindsText(meta.Nemesis)),
 		Verdict: results.Verdict, Cause: results.Cause, Command: meta.Command,
 		Meta: reportMeta(meta), History: ops, Results: results.Checkers, Members: meta.Members, Shrunk: shrunkInput(run),
 	}

@@ -23,6 +23,7 @@ func sample() []workloads.Op {
 		{Type: workloads.Info, Process: workloads.NemesisProcess, F: "partition", Value: []any{"start", int64(1), "halves", "detail"}, Node: "n1,n2", Version: -1},
 		{Type: workloads.Info, Process: 3, F: "cas", Key: "k1", Value: [2]int64{7, 8}, Node: "n2", Version: -1, Error: "connection \"lost\"\n\ttab \\ \x01 \u00e9"},
 		{Type: workloads.OK, Process: 1, F: "read", Key: "k2", Value: "odd, {text} [here]", Version: 2},
+		{Type: workloads.Invoke, Process: 5, F: "register/cas", Key: "k2", Value: [2]int64{1, 2}, Version: 3},
 		{Type: workloads.Fail, Process: 1, F: "add", Value: []any{int64(1), nil, []any{}}, Version: -1},
 	}
 	for i := range ops {

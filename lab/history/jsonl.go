@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 
 	"zoolab/workloads"
 )
@@ -176,10 +177,11 @@ func fromJSON(value any) (any, error) {
 	}
 }
 
-// withPair gives the value of a cas the type that it had when it was recorded.
+// withPair gives the value of a cas, also of one among several workloads, the type
+// that it had when it was recorded.
 func withPair(f string, value any) any {
 	list, ok := value.([]any)
-	if f != "cas" || !ok || len(list) != 2 {
+	if f != "cas" && !strings.HasSuffix(f, "/cas") || !ok || len(list) != 2 {
 		return value
 	}
 	old, oldOK := list[0].(int64)
