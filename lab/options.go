@@ -31,6 +31,8 @@ type options struct {
 	Driver      string
 	Image       string
 	Binary      string
+	Image2      string
+	Binary2     string
 	Overlay     string
 	Compose     string
 	Config      configLines
@@ -80,6 +82,8 @@ func newFlagSet(o *options) *flag.FlagSet {
 	flags.StringVar(&o.Driver, "cluster", o.Driver, "where members run: docker, local (network namespaces, needs root), sim (simulated in this process), or auto")
 	flags.StringVar(&o.Image, "image", o.Image, "image of the members, for docker; empty builds this project's server")
 	flags.StringVar(&o.Binary, "binary", o.Binary, "server binary to run instead of building ./node")
+	flags.StringVar(&o.Image2, "image2", o.Image2, "image that the fault upgrade changes to and back from, for docker")
+	flags.StringVar(&o.Binary2, "binary2", o.Binary2, "server binary that the fault upgrade changes to and back from")
 	flags.StringVar(&o.Overlay, "overlay", o.Overlay, "build ./node with this overlay file (go build -overlay)")
 	flags.StringVar(&o.Compose, "compose", o.Compose, "the ensemble's description")
 	flags.Var(&o.Config, "config", "further line for zoo.cfg, key=value; may be given several times")
@@ -214,10 +218,13 @@ func (o *options) validate() error {
 	if o.simulated() && (o.Image != "" || o.Binary != "") {
 		return fmt.Errorf("-cluster %s simulates the server's code in this process; leave out -image and -binary", sim.Driver)
 	}
+	if o.Image2 != "" && (o.Binary2 != "" || o.Driver == cluster.DriverLocal) {
+		return errors.New("-image2 needs -cluster docker, and no -binary2 beside it; with local, name the second server with -binary2")
+	}
 	if o.Binary != "" && o.Overlay != "" {
 		return errors.New("-overlay changes what is built; with -binary nothing is built")
 	}
-	for _, file := range []struct{ flagName, path string }{{"-compose", o.Compose}, {"-binary", o.Binary}, {"-overlay", o.Overlay}} {
+	for _, file := range []struct{ flagName, path string }{{"-compose", o.Compose}, {"-binary", o.Binary}, {"-binary2", o.Binary2}, {"-overlay", o.Overlay}} {
 		if file.path == "" {
 			continue
 		}
@@ -286,6 +293,8 @@ func (o *options) command() string {
 	add("-cluster", o.Driver, defaults.Driver)
 	add("-image", o.Image, "")
 	add("-binary", o.Binary, "")
+	add("-image2", o.Image2, "")
+	add("-binary2", o.Binary2, "")
 	add("-overlay", o.Overlay, "")
 	add("-compose", o.Compose, defaults.Compose)
 	for _, config := range o.Config {

@@ -19,7 +19,7 @@ type plan struct {
 }
 
 // planFlags are the flags that a run of a plan may set.
-var planFlags = []string{"workload", "nemesis", "time-limit", "concurrency", "rate", "seed", "nodes", "cluster", "image", "binary", "overlay", "config", "schedule"}
+var planFlags = []string{"workload", "nemesis", "time-limit", "concurrency", "rate", "seed", "nodes", "cluster", "image", "image2", "binary", "binary2", "overlay", "config", "schedule"}
 
 // readPlan gives the options of each run of the plan, all of them valid.
 func readPlan(path string, base options) ([]options, error) {

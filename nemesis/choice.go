@@ -14,7 +14,9 @@ var packages = map[string][]string{
 	"process": {"kill*2", "stop", "pause*2"},
 	"network": {"partition*3", "loss", "reset", "rate", "duplicate", "delay", "reorder"},
 	"disk":    {"disk-full", "disk-error", "disk-slow", "log-truncated", "log-corrupted", "snapshot-truncated", "snapshot-corrupted", "data-lost"},
-	"all":     {"process", "network", "disk"},
+	"limits":  {"cpu", "memory"},
+	"change":  {"config", "upgrade"},
+	"all":     {"process", "network", "disk", "limits", "change"},
 }
 
 // Packages names all packages.

@@ -145,3 +145,41 @@ func TestDamageIsAlone(t *testing.T) {
 		}
 	})
 }
+
+func (e *ensemble) Limit(_ context.Context, member string, limits Limits) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.limits[member] = limits
+	return nil
+}
+
+func (e *ensemble) Pressure(_ context.Context, member string) (Pressure, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if limits := e.limits[member]; limits.CPUPercent > 0 {
+		e.pressure.Throttled++
+	} else if limits.HeadroomMiB > 0 {
+		e.pressure.Refused++
+	}
+	return e.pressure, nil
+}
+
+// TestLimitNotMet: a limit that the process never meets is no fault.
+func TestLimitNotMet(t *testing.T) {
+	for _, fault := range limitFaults {
+		synctest.Test(t, func(t *testing.T) {
+			e, r := newEnsemble(3), &transcript{}
+			e.pressure.Throttled, e.pressure.Refused = 7, 7
+			s := schedule(3, Step{Fault: fault.Name(), Variant: "leader", Targets: []string{RoleLeader}, Duration: seconds(1)})
+			outcomes, err := Run(t.Context(), s, unlimited{e}, r)
+			if err != nil || len(outcomes) != 1 || outcomes[0].Effective || !strings.Contains(outcomes[0].Err.Error(), "met its limit 0 times") {
+				t.Errorf("%s: %+v, %v", fault.Name(), outcomes, err)
+			}
+		})
+	}
+}
+
+// unlimited ignores limits.
+type unlimited struct{ *ensemble }
+
+func (unlimited) Limit(context.Context, string, Limits) error { return nil }

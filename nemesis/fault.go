@@ -84,7 +84,7 @@ var faults = slices.Concat([]Fault{
 	processFault{kind{"pause", "freezes processes and thaws them"}, hold{state: Paused}},
 	partition{kind{"partition", "drops all packets of links, between members or from clients"}},
 	processFault{kind{"stop", "ends processes with SIGTERM and starts them again"}, hold{state: Down, graceful: true}},
-}, shapeFaults, diskFaults, damageFaults)
+}, shapeFaults, diskFaults, damageFaults, limitFaults, changeFaults)
 
 // Kinds names all faults, in a fixed order.
 func Kinds() []string {

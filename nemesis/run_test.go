@@ -20,8 +20,13 @@ type ensemble struct {
 	blocks map[string][]Link
 	shapes shapes
 	disks  map[string]DiskState
-	leader string
-	healed int
+	limits map[string]Limits
+	// changed has the faults and members that Change has changed.
+	changed map[string]bool
+	leader  string
+	healed  int
+
+	pressure Pressure
 	// diesOfDisk lets processes end when their disk can't be written.
 	diesOfDisk bool
 	// refuses lets the next process end at its start.
@@ -40,7 +45,7 @@ type ensemble struct {
 }
 
 func newEnsemble(n int) *ensemble {
-	e := &ensemble{states: make(map[string]ProcessState), blocks: make(map[string][]Link), shapes: make(shapes), disks: make(map[string]DiskState), leader: "n1"}
+	e := &ensemble{states: make(map[string]ProcessState), blocks: make(map[string][]Link), shapes: make(shapes), disks: make(map[string]DiskState), limits: make(map[string]Limits), changed: make(map[string]bool), leader: "n1"}
 	for _, m := range members(n) {
 		e.states[m] = Running
 	}
@@ -163,6 +168,16 @@ func (e *ensemble) untouched() error {
 	for member, state := range e.disks {
 		if state != (DiskState{}) {
 			return fmt.Errorf("the disk of %s is left %+v", member, state)
+		}
+	}
+	for member, limits := range e.limits {
+		if limits != (Limits{}) {
+			return fmt.Errorf("%s is left with %+v", member, limits)
+		}
+	}
+	for what, changed := range e.changed {
+		if changed {
+			return fmt.Errorf("%s is left changed", what)
 		}
 	}
 	if len(e.shapes) > 0 {

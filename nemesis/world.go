@@ -44,8 +44,12 @@ type world struct {
 	shapes map[string]map[Link]Shape
 	// disks has for each member what each step does to its disk.
 	disks map[string]map[string]*DiskState
+	// limits has for each member what each step leaves its process.
+	limits map[string]map[string]Limits
 	// ends has for each member the steps under which its process may end by itself.
 	ends map[string]map[string]bool
+	// changed has the members whose turn in a step has come, by step and member.
+	changed map[string]bool
 	// notes has what steps did to members, for people.
 	notes map[string]string
 }
@@ -59,11 +63,14 @@ func newWorld(injector Injector, members []string) *world {
 		links:    make(map[string][]Link),
 		shapes:   make(map[string]map[Link]Shape),
 		disks:    make(map[string]map[string]*DiskState),
+		limits:   make(map[string]map[string]Limits),
 		ends:     make(map[string]map[string]bool),
+		changed:  make(map[string]bool),
 		notes:    make(map[string]string),
 	}
 	for _, member := range members {
 		w.disks[member] = make(map[string]*DiskState)
+		w.limits[member] = make(map[string]Limits)
 		w.ends[member] = make(map[string]bool)
 		w.holds[member] = make(map[string]hold)
 		w.applied[member] = Running
@@ -177,6 +184,24 @@ func (w *world) diskOf(member string) DiskState {
 	return all
 }
 
+// setLimits notes what a step leaves a member's process.
+func (w *world) setLimits(member, id string, limits Limits) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.limits[member][id] = limits
+}
+
+// limitsOf is what the active steps together leave a member's process.
+func (w *world) limitsOf(member string) Limits {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all Limits
+	for _, l := range w.limits[member] {
+		all.CPUPercent, all.HeadroomMiB = tighter(all.CPUPercent, l.CPUPercent), tighter(all.HeadroomMiB, l.HeadroomMiB)
+	}
+	return all
+}
+
 // mayEnd notes whether a member's process may end by itself because of a step.
 func (w *world) mayEnd(member, id string, may bool) {
 	w.mu.Lock()
@@ -186,6 +211,18 @@ func (w *world) mayEnd(member, id string, may bool) {
 	} else {
 		delete(w.ends[member], id)
 	}
+}
+
+func (w *world) setChanged(member, id string, changed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changed[id+" "+member] = changed
+}
+
+func (w *world) isChanged(member, id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changed[id+" "+member]
 }
 
 // note keeps what a step did to a member.

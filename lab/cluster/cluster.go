@@ -100,6 +100,9 @@ type Options struct {
 	// Binary is a static server binary for linux. Needed by local, and by docker
 	// without Image.
 	Binary string
+	// Image2 and Binary2 are the server that the fault upgrade changes to. Image2 is
+	// only for docker.
+	Image2, Binary2 string
 	// Faults names what may be asked of the nemesis, so that the driver prepares
 	// what must be there from the start.
 	Faults []string

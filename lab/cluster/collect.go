@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
@@ -38,21 +39,26 @@ func (d *dockerCluster) Collect(ctx context.Context, dir string) error {
 	})
 }
 
+// collectLog writes the logs of all containers that a member has had, one after
+// the other.
 func (d *dockerCluster) collectLog(ctx context.Context, member, target string) error {
-	id, err := d.node(member)
-	if err != nil {
-		return err
-	}
-	logs, err := d.cli.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true})
-	if err != nil {
-		return fmt.Errorf("cluster: log of %s: %w", member, err)
-	}
-	defer logs.Close()
+	d.mu.Lock()
+	ids := slices.Clone(d.containers[member])
+	d.mu.Unlock()
 	file, err := os.Create(filepath.Join(target, logName))
 	if err != nil {
 		return fmt.Errorf("cluster: log of %s: %w", member, err)
 	}
-	_, err = stdcopy.StdCopy(file, file, logs)
+	for _, id := range ids {
+		var logs io.ReadCloser
+		if logs, err = d.cli.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true}); err != nil {
+			break
+		}
+		_, err = stdcopy.StdCopy(file, file, logs)
+		if err = errors.Join(err, logs.Close()); err != nil {
+			break
+		}
+	}
 	if err = errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("cluster: log of %s: %w", member, err)
 	}

@@ -66,7 +66,12 @@ func (n *netfilter) Serves(ctx context.Context, member string) bool {
 	return false
 }
 
+// What the drivers offer the nemesis.
 var (
+	_ nemesis.Changer     = (*dockerCluster)(nil)
+	_ nemesis.Changer     = (*localCluster)(nil)
+	_ nemesis.Limiter     = (*dockerCluster)(nil)
+	_ nemesis.Limiter     = (*localCluster)(nil)
 	_ nemesis.Damager     = (*dockerCluster)(nil)
 	_ nemesis.Damager     = (*localCluster)(nil)
 	_ nemesis.DiskBreaker = (*dockerCluster)(nil)

@@ -23,6 +23,35 @@ func testDisks(t *testing.T, c Cluster) {
 	runSteps(t, c, 2*time.Second, steps)
 }
 
+// testLimits takes two members the processor and one the memory. The stand-in
+// server asks for little memory, so that the limit is only set and taken back.
+func testLimits(t *testing.T, c Cluster) {
+	if err := nemesis.Available(t.Context(), c, "cpu"); err != nil {
+		t.Skip(err)
+	}
+	runSteps(t, c, 2*time.Second, []nemesis.Step{
+		{Fault: "cpu", Variant: "minority", Targets: []string{"n1", "n2"}, Params: map[string]int{"percent": 1}, Duration: 300 * time.Millisecond},
+	})
+	limiter := c.(nemesis.Limiter)
+	for _, limits := range []nemesis.Limits{{HeadroomMiB: 64}, {}} {
+		if err := limiter.Limit(t.Context(), "n3", limits); err != nil {
+			t.Error(err)
+		}
+	}
+	if !c.Answers(t.Context(), "n3") {
+		t.Error("n3 does not answer after its limit is gone")
+	}
+}
+
+// testChanges restarts members with another configuration, and with another
+// server.
+func testChanges(t *testing.T, c Cluster) {
+	runSteps(t, c, 2*time.Second, []nemesis.Step{
+		{Fault: "config", Variant: "minority", Targets: []string{"n2"}, Duration: 100 * time.Millisecond},
+		{At: 100 * time.Millisecond, Fault: "upgrade", Variant: "rolling", Targets: []string{"n3", "n1"}, Duration: 100 * time.Millisecond},
+	})
+}
+
 // runSteps carries steps out on three members and wants each proved and healed.
 func runSteps(t *testing.T, c Cluster, total time.Duration, steps []nemesis.Step) {
 	t.Helper()

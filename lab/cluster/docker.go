@@ -44,6 +44,11 @@ type dockerCluster struct {
 	nodes    map[string]string // member -> container id
 	sidecars map[string]string
 	info     Info
+	images   clusterImages
+	// config is the zoo.cfg of all members, in the directory configTarget.
+	config, configTarget string
+	// containers has all node containers of a member, the first server's first.
+	containers map[string][]string
 
 	mu sync.Mutex
 	// killed has the members that Kill has ended and Restart has not started.
@@ -63,7 +68,7 @@ func newDocker(ctx context.Context, o Options, why string) (*dockerCluster, erro
 	}
 	d := &dockerCluster{
 		opts: o, why: why, cli: cli, topo: topo, disks: &disks{},
-		nodes: make(map[string]string), sidecars: make(map[string]string), killed: make(map[string]bool), shells: make(map[string][]*shell),
+		containers: make(map[string][]string), nodes: make(map[string]string), sidecars: make(map[string]string), killed: make(map[string]bool), shells: make(map[string][]*shell),
 		info: Info{Driver: DriverDocker, Why: why, Engine: version, Run: o.Run},
 	}
 	for _, m := range topo.members {
@@ -117,8 +122,7 @@ func (d *dockerCluster) Start(ctx context.Context) (err error) {
 			err = errors.Join(err, stopErr)
 		}
 	}()
-	images, err := d.ensureImages(ctx)
-	if err != nil {
+	if d.images, err = d.ensureImages(ctx); err != nil {
 		return err
 	}
 	if err := prepareTestcontainers(ctx, d.cli, d.opts.Logger); err != nil {
@@ -141,11 +145,11 @@ func (d *dockerCluster) Start(ctx context.Context) (err error) {
 		func() error { return d.createVolumes(work) },
 		func() error { return d.makeDisks() },
 		func() error {
-			return d.eachMember(func(i int, m memberSpec) error { return d.startSidecar(work, i, m, images.sidecar, network) })
+			return d.eachMember(func(i int, m memberSpec) error { return d.startSidecar(work, i, m, d.images.sidecar, network) })
 		},
 		func() error { return d.setup(work, d.opts.Logger) },
 		func() error {
-			return d.eachMember(func(_ int, m memberSpec) error { return d.startNode(work, m, images.node) })
+			return d.eachMember(func(_ int, m memberSpec) error { return d.makeNode(work, m, d.images.node, m.name, true) })
 		},
 	} {
 		if err := ctx.Err(); err != nil {
@@ -155,7 +159,7 @@ func (d *dockerCluster) Start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	d.info.Image, d.info.ImageID, d.info.Started = images.node, images.nodeID, time.Since(begin)
+	d.info.Image, d.info.ImageID, d.info.Started = d.images.node, d.images.nodeID, time.Since(begin)
 	d.opts.Logger.Info("cluster started", "driver", DriverDocker, "run", d.opts.Run, "members", len(d.list), "network", prefix, "took", d.info.Started)
 	return nil
 }
@@ -197,7 +201,7 @@ func (d *dockerCluster) createNetwork(ctx context.Context) (string, netip.Prefix
 }
 
 // createVolumes makes the run's own copies of the named volumes, and one in
-// place of each directory that the nodes bind: the engine may be elsewhere.
+// place of each directory that a node binds: the engine may be elsewhere.
 func (d *dockerCluster) createVolumes(ctx context.Context) error {
 	wanted := make(map[string]composeVolume)
 	for _, m := range d.topo.members {
@@ -206,7 +210,7 @@ func (d *dockerCluster) createVolumes(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("cluster: %s: %w", m.name, err)
 			}
-			wanted[d.volumeName(mount)] = d.topo.volumes[mount.source]
+			wanted[d.volumeName(m, mount)] = d.topo.volumes[mount.source]
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
@@ -220,15 +224,17 @@ func (d *dockerCluster) createVolumes(ctx context.Context) error {
 	return nil
 }
 
-func (d *dockerCluster) volumeName(m mountSpec) string {
+// volumeName is a volume of the run. One that stands for a bound directory is the
+// member's own, so that its configuration can be changed.
+func (d *dockerCluster) volumeName(member memberSpec, m mountSpec) string {
 	if m.bind() {
-		return d.name("bind-" + strings.Trim(strings.ReplaceAll(m.target, "/", "-"), "-"))
+		return d.name(member.name + "-bind-" + strings.Trim(strings.ReplaceAll(m.target, "/", "-"), "-"))
 	}
 	return d.name(m.source)
 }
 
 // mounts leaves out the data volume of members whose disk can be broken.
-func (d *dockerCluster) mounts(volumes []string) (testcontainers.ContainerMounts, error) {
+func (d *dockerCluster) mounts(member memberSpec, volumes []string) (testcontainers.ContainerMounts, error) {
 	var out testcontainers.ContainerMounts
 	for _, text := range volumes {
 		mount, err := parseMount(text)
@@ -239,7 +245,7 @@ func (d *dockerCluster) mounts(volumes []string) (testcontainers.ContainerMounts
 			continue
 		}
 		out = append(out, testcontainers.ContainerMount{
-			Source:   testcontainers.GenericVolumeMountSource{Name: d.volumeName(mount)},
+			Source:   testcontainers.GenericVolumeMountSource{Name: d.volumeName(member, mount)},
 			Target:   testcontainers.ContainerMountTarget(mount.target),
 			ReadOnly: mount.readOnly,
 		})
@@ -248,18 +254,14 @@ func (d *dockerCluster) mounts(volumes []string) (testcontainers.ContainerMounts
 }
 
 // startSidecar creates and starts the owner of a member's network namespace.
-// The first one also carries the configuration into the volumes that stand for
-// bound directories, since a node without a shell can't be written to.
+// It also carries the configuration into the volumes that stand for bound
+// directories, since a node without a shell can't be written to.
 func (d *dockerCluster) startSidecar(ctx context.Context, i int, m memberSpec, image, network string) error {
-	volumes := slices.Clone(m.sidecar.Volumes)
-	var files []testcontainers.ContainerFile
-	if i == 0 {
-		var err error
-		if volumes, files, err = d.configFiles(m, volumes); err != nil {
-			return fmt.Errorf("cluster: %s: %w", m.sidecarName, err)
-		}
+	volumes, files, err := d.configFiles(m, slices.Clone(m.sidecar.Volumes))
+	if err != nil {
+		return fmt.Errorf("cluster: %s: %w", m.sidecarName, err)
 	}
-	mounts, err := d.mounts(volumes)
+	mounts, err := d.mounts(m, volumes)
 	if err != nil {
 		return fmt.Errorf("cluster: %s: %w", m.sidecarName, err)
 	}
@@ -287,7 +289,7 @@ func (d *dockerCluster) startSidecar(ctx context.Context, i int, m memberSpec, i
 				s.IPAMConfig = &dockernetwork.EndpointIPAMConfig{IPv4Address: d.list[i].Addr}
 			}
 		},
-	})
+	}, true)
 	if err != nil {
 		return fmt.Errorf("cluster: start %s: %w", m.sidecarName, err)
 	}
@@ -306,9 +308,10 @@ func (d *dockerCluster) startSidecar(ctx context.Context, i int, m memberSpec, i
 	return nil
 }
 
-// startNode creates and starts a server in its sidecar's network namespace.
-func (d *dockerCluster) startNode(ctx context.Context, m memberSpec, image string) error {
-	mounts, err := d.mounts(m.node.Volumes)
+// makeNode creates, and perhaps starts, a server in its sidecar's network
+// namespace.
+func (d *dockerCluster) makeNode(ctx context.Context, m memberSpec, image, name string, start bool) error {
+	mounts, err := d.mounts(m, m.node.Volumes)
 	if err != nil {
 		return fmt.Errorf("cluster: %s: %w", m.name, err)
 	}
@@ -317,7 +320,7 @@ func (d *dockerCluster) startNode(ctx context.Context, m memberSpec, image strin
 	d.mu.Unlock()
 	c, err := d.startContainer(ctx, testcontainers.ContainerRequest{
 		Image:          image,
-		Name:           d.name(m.name),
+		Name:           d.name(name),
 		Labels:         d.labels(m.name),
 		Env:            m.node.Environment,
 		Cmd:            m.node.Command,
@@ -328,13 +331,14 @@ func (d *dockerCluster) startNode(ctx context.Context, m memberSpec, image strin
 			h.Binds = d.diskBinds(m)
 			h.NetworkMode = container.NetworkMode("container:" + sidecar)
 		},
-	})
+	}, start)
 	if err != nil {
 		return fmt.Errorf("cluster: start %s: %w", m.name, err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.nodes[m.name] = c.GetContainerID()
+	d.containers[m.name] = append(d.containers[m.name], c.GetContainerID())
 	return nil
 }
 
@@ -356,10 +360,10 @@ func applyService(h *container.HostConfig, s composeService) {
 	h.LogConfig = container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "512m"}}
 }
 
-func (d *dockerCluster) startContainer(ctx context.Context, request testcontainers.ContainerRequest) (testcontainers.Container, error) {
+func (d *dockerCluster) startContainer(ctx context.Context, request testcontainers.ContainerRequest, start bool) (testcontainers.Container, error) {
 	return testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
 		ContainerRequest: request,
-		Started:          true,
+		Started:          start,
 		Logger:           containerLogger{d.opts.Logger},
 	})
 }
@@ -382,6 +386,9 @@ func (d *dockerCluster) configFiles(m memberSpec, volumes []string) ([]string, [
 		if err != nil {
 			return nil, nil, err
 		}
+		d.mu.Lock()
+		d.config, d.configTarget = contents[configName], mount.target
+		d.mu.Unlock()
 		for _, name := range slices.Sorted(maps.Keys(contents)) {
 			files = append(files, testcontainers.ContainerFile{
 				Reader: strings.NewReader(contents[name]), ContainerFilePath: mount.target + "/" + name, FileMode: 0o644,

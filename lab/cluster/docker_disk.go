@@ -55,5 +55,8 @@ func (d *dockerCluster) Can(ctx context.Context, fault string) error {
 	if strings.HasPrefix(fault, diskFaultPrefix) {
 		return d.disks.can(fault)
 	}
+	if fault == "upgrade" && d.images.second == "" {
+		return errNoSecond("-image2 or -binary2")
+	}
 	return d.netfilter.Can(ctx, fault)
 }

@@ -34,6 +34,7 @@ type clusterImages struct {
 	sidecar string
 	node    string
 	nodeID  string
+	second  string // what the fault upgrade changes to, if anything
 }
 
 // ensureImages finds or builds the images of a run. Built images are tagged
@@ -52,6 +53,14 @@ func (d *dockerCluster) ensureImages(ctx context.Context) (clusterImages, error)
 		err = errors.New("cluster: no image and no server binary given")
 	} else {
 		out.node, err = d.ensureBuilt(ctx, "node", m.node, d.opts.Binary)
+	}
+	if err != nil {
+		return out, err
+	}
+	if out.second = d.opts.Image2; out.second != "" {
+		err = d.ensurePulled(ctx, out.second)
+	} else if d.opts.Binary2 != "" {
+		out.second, err = d.ensureBuilt(ctx, "node", m.node, d.opts.Binary2)
 	}
 	if err != nil {
 		return out, err

@@ -69,7 +69,7 @@ func startTestCluster(t *testing.T, driver string) Cluster {
 	}
 	c, err := New(ctx, Options{
 		Driver: driver, Nodes: 3, ComposeFile: "../../compose.yaml", Binary: buildServer(t), Logger: testLogger(t),
-		Faults: nemesis.Kinds(),
+		Faults: nemesis.Kinds(), Binary2: buildServer(t),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -124,6 +124,8 @@ func testCluster(t *testing.T, driver string) {
 	t.Run("commands", func(t *testing.T) { testCommands(t, c.(namespaces)) })
 	t.Run("schedule", func(t *testing.T) { testSchedule(t, c) })
 	t.Run("disks", func(t *testing.T) { testDisks(t, c) })
+	t.Run("limits", func(t *testing.T) { testLimits(t, c) })
+	t.Run("changes", func(t *testing.T) { testChanges(t, c) })
 	t.Run("shapes", func(t *testing.T) { testShapes(t, c) })
 	t.Run("rules survive a restart", func(t *testing.T) { testRulesSurvive(t, c) })
 	t.Run("heal all", func(t *testing.T) { testHealAll(t, c) })
@@ -432,10 +434,11 @@ func testCollect(t *testing.T, c Cluster) {
 		if err != nil || !strings.Contains(string(log), "listens on") {
 			t.Errorf("log of %s: %q, %v", m.Name, log, err)
 		}
-		// Once in the rolling stop of the schedule, and once at the end.
-		want := 2
+		// Once in the rolling stop of the schedule, twice for a change and back, and
+		// once at the end.
+		want := 4
 		if m.Name == "n1" {
-			want = 1
+			want = 3
 		}
 		if ends := strings.Count(string(log), "ends"); ends != want {
 			t.Errorf("%s was ended by SIGTERM %d times, want %d", m.Name, ends, want)

@@ -37,6 +37,10 @@ type localCluster struct {
 	processes map[string]*localProcess
 	// killed has the members that Kill has ended and Restart has not started.
 	killed map[string]bool
+	// upgraded has the members that run, or are to run, the second server.
+	upgraded map[string]bool
+	// configs has each member's zoo.cfg as it was made.
+	configs map[string]string
 }
 
 // localProcess is one start of a server. done is closed after exit is written.
@@ -69,6 +73,11 @@ func newLocal(o Options, why string) (*localCluster, error) {
 		return nil, fmt.Errorf("cluster: server binary: %w", err)
 	}
 	o.Binary = binary
+	if o.Binary2 != "" {
+		if o.Binary2, err = filepath.Abs(o.Binary2); err != nil {
+			return nil, fmt.Errorf("cluster: second server binary: %w", err)
+		}
+	}
 	topo, err := loadTopology(o.ComposeFile, o.Nodes, os.Getenv)
 	if err != nil {
 		return nil, err
@@ -76,6 +85,7 @@ func newLocal(o Options, why string) (*localCluster, error) {
 	l := &localCluster{
 		opts: o, why: why, topo: topo, disks: &disks{}, dir: filepath.Join(localRoot(), o.Run),
 		processes: make(map[string]*localProcess), killed: make(map[string]bool),
+		upgraded: make(map[string]bool), configs: make(map[string]string),
 		info: Info{Driver: DriverLocal, Why: why, Engine: "kernel " + kernelRelease(), Image: binary, Run: o.Run},
 	}
 	for _, m := range topo.members {
@@ -199,6 +209,7 @@ func (l *localCluster) writeConfigs(hosts []string) error {
 		if err != nil {
 			return fmt.Errorf("cluster: %s: %w", m.Name, err)
 		}
+		l.configs[m.Name] = files[configName]
 		for name, text := range files {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 				return fmt.Errorf("cluster: %w", err)
@@ -217,7 +228,10 @@ func (l *localCluster) startProcess(m Member) error {
 		return fmt.Errorf("cluster: start %s: %w", m.Name, err)
 	}
 	defer log.Close()
-	command := exec.Command("ip", "netns", "exec", namespaceName(l.opts.Run, m.Name), l.opts.Binary, "serve", filepath.Join(dir, "zoo.cfg"))
+	l.mu.Lock()
+	program := l.program(m.Name)
+	l.mu.Unlock()
+	command := exec.Command("ip", "netns", "exec", namespaceName(l.opts.Run, m.Name), program, "serve", filepath.Join(dir, "zoo.cfg"))
 	command.Dir = dir
 	command.Env = append(os.Environ(), "ZOO_MY_ID="+strconv.FormatInt(m.ID, 10))
 	command.Stdout, command.Stderr = log, log
@@ -236,6 +250,9 @@ func (l *localCluster) startProcess(m Member) error {
 	l.mu.Lock()
 	l.processes[m.Name] = p
 	l.mu.Unlock()
+	if err := l.joinGroups(m.Name, p.pid); err != nil {
+		return err
+	}
 	if err := os.WriteFile(filepath.Join(dir, pidName), []byte(strconv.Itoa(p.pid)), 0o644); err != nil {
 		return fmt.Errorf("cluster: start %s: %w", m.Name, err)
 	}
@@ -336,6 +353,12 @@ func (l *localCluster) HealAll(ctx context.Context) error {
 func (l *localCluster) Can(ctx context.Context, fault string) error {
 	if strings.HasPrefix(fault, diskFaultPrefix) {
 		return l.disks.can(fault)
+	}
+	if fault == "upgrade" && l.opts.Binary2 == "" {
+		return errNoSecond("-binary2")
+	}
+	if fault == "cpu" || fault == "memory" {
+		return canLimit(fault)
 	}
 	return l.netfilter.Can(ctx, fault)
 }

@@ -135,7 +135,7 @@ func removeLocal(ctx context.Context, run string) (int, error) {
 		}
 		removed++
 	}
-	if err := unmountDisks(dir); err != nil {
+	if err := errors.Join(removeGroups(run), unmountDisks(dir)); err != nil {
 		return removed, err
 	}
 	if err := os.RemoveAll(dir); err != nil {

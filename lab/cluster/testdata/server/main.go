@@ -1,5 +1,5 @@
 // Server is a stand-in for a coordination server in the tests of package
-// cluster: it reads clientPort and dataDir from a zoo.cfg, answers ruok and srvr
+// cluster: it reads clientPort and dataDir from a zoo.cfg, answers ruok, conf and srvr
 // on the client port, and appends a line to a file in dataDir at each start.
 //
 // Usage: server serve FILE | status -q ADDRESS
@@ -64,7 +64,7 @@ func serve(path string) error {
 	fmt.Printf("server %s listens on %s\n", id, listener.Addr())
 	terminate := make(chan os.Signal, 1)
 	signal.Notify(terminate, syscall.SIGTERM)
-	go accept(listener, id)
+	go accept(listener, id, config)
 	<-terminate
 	fmt.Printf("server %s ends\n", id)
 	return nil
@@ -84,18 +84,18 @@ func readConfig(path string) (map[string]string, error) {
 	return config, nil
 }
 
-func accept(listener net.Listener, id string) {
+func accept(listener net.Listener, id string, config map[string]string) {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "server:", err)
 			os.Exit(1)
 		}
-		go answer(conn, id)
+		go answer(conn, id, config)
 	}
 }
 
-func answer(conn net.Conn, id string) {
+func answer(conn net.Conn, id string, config map[string]string) {
 	defer conn.Close()
 	command := make([]byte, 4)
 	if _, err := io.ReadFull(conn, command); err != nil {
@@ -104,6 +104,12 @@ func answer(conn net.Conn, id string) {
 	switch string(command) {
 	case "ruok":
 		fmt.Fprint(conn, "imok")
+	case "conf":
+		value := config["maxSessionTimeout"]
+		if value == "" {
+			value = "10000"
+		}
+		fmt.Fprintf(conn, "maxSessionTimeout=%s\n", value)
 	case "srvr":
 		mode := "follower"
 		if id == "1" {
