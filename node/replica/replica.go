@@ -281,7 +281,7 @@ func (r *Replica) carryOut(effect zab.Effect) {
 			panic(fmt.Sprintf("replica: the leader's snapshot of 0x%x can't be finished: %v", e.Zxid, err))
 		}
 		t := b.Tree()
-		r.keepMembership(t)
+		r.keepMembership(b, t)
 		r.setTree(t)
 		r.planSnapshot()
 		r.emit(InstallSnapshot{Seq: e.Seq, Zxid: e.Zxid, View: t.View()})

@@ -41,9 +41,9 @@ func (r *Replica) restore(in Restore) {
 }
 
 // keepMembership gives a restored tree the membership that is in force: its own is that of the
-// ensemble, or of the time, from which it comes.
-func (r *Replica) keepMembership(t *tree.Tree) {
-	if r.restoring == nil || r.cfg.ConfigText == nil {
+// ensemble, or of the time, from which it comes. A leader's tree keeps the one that it has.
+func (r *Replica) keepMembership(b *tree.Builder, t *tree.Tree) {
+	if r.restoring == nil || r.restoring.Builder != b || r.cfg.ConfigText == nil {
 		return
 	}
 	m, _ := r.core.Memberships()
