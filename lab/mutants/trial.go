@@ -274,6 +274,8 @@ func (t *trial) command(name string, args ...string) (code int, out string, err 
 	ctx, cancel := context.WithTimeout(t.ctx, runTimeout)
 	defer cancel()
 	c := exec.CommandContext(ctx, name, args...)
+	// A planted bug that the lab finds is no failure to be told of on the page of the CI job.
+	c.Env = slices.DeleteFunc(os.Environ(), func(pair string) bool { return strings.HasPrefix(pair, "GITHUB_STEP_SUMMARY=") })
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	c.WaitDelay = time.Minute
 	b, err := c.CombinedOutput()
