@@ -157,7 +157,7 @@ func (s *script) readOnly(name string, session int64, password []byte) *wire {
 	}
 	w := s.dial(name)
 	w.handshake("connect", &jute.ReadOnlyConnectRequest{HasReadOnly: true, ReadOnly: true, ConnectRequest: jute.ConnectRequest{
-		TimeoutMs: 6000, SessionID: session, Passwd: password,
+		TimeoutMs: 10000, SessionID: session, Passwd: password,
 	}})
 	return w
 }
