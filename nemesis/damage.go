@@ -26,12 +26,12 @@ const dataLost = "data-lost"
 // damageFault kills its targets, damages their data, and starts them again.
 //
 // It is a fair test, though the targets may forget what they have acknowledged,
-// because of three rules. At most a minority of f among 2f+1 members is damaged.
-// They come back only when one of the others leads: any f+1 of the undamaged
-// members hold, between them, every transaction that a quorum has acknowledged,
-// since that quorum had at most f damaged members among its f+1. And no other
-// fault is in effect meanwhile (solitary), so that this leader stays until the
-// damaged members have everything again from it.
+// because of three rules. At most f of 2f+1 members are damaged, say k. They come
+// back only when an undamaged member leads: an acknowledged transaction was on f+1
+// members, so that at least f+1-k undamaged ones have it, and the quorum of f+1
+// among the 2f+1-k undamaged that elected the leader must hold one of them. And no
+// other fault is in effect meanwhile (solitary), so that this leader stays until
+// the damaged members have everything again from it.
 //
 // A server may take a torn tail for the end of its log, or refuse to start with
 // damaged data and say so. Then the lab does what an operator would: it removes
