@@ -160,22 +160,33 @@ func TestObserverThatIsToVote(t *testing.T) {
 	if c.Step(200, Tick{}); c.Role() != RoleLeading {
 		t.Fatalf("member 1 is %v", c.Role())
 	}
-	both := func(kinds [2]jute.PacketType, zxid int64, data func(sid int64) []byte) {
-		for i, sid := range []int64{2, 4} {
-			c.Step(200, PacketReceived{Conn: ConnID(sid), Packet: jute.QuorumPacket{Type: kinds[i], Zxid: zxid, Data: data(sid)}})
+	snapshots := 0
+	step := func(in Input) {
+		for _, e := range c.Step(200, in) {
+			if send, ok := e.(SendSnapshot); ok && send.Conn == 4 {
+				snapshots++
+			}
 		}
-		c.Step(200, DiskDone{Seq: c.lastSeq})
+	}
+	both := func(kinds [2]jute.PacketType, zxids [2]int64, data func(sid int64) []byte) {
+		for i, sid := range []int64{2, 4} {
+			step(PacketReceived{Conn: ConnID(sid), Packet: jute.QuorumPacket{Type: kinds[i], Zxid: zxids[i], Data: data(sid)}})
+		}
+		step(DiskDone{Seq: c.lastSeq})
 	}
 	for _, conn := range []ConnID{2, 4} {
 		c.Step(200, ConnOpened{Conn: conn, Incoming: true})
 	}
-	both([2]jute.PacketType{jute.PacketFollowerInfo, jute.PacketObserverInfo}, 0x200000000, func(sid int64) []byte {
+	both([2]jute.PacketType{jute.PacketFollowerInfo, jute.PacketObserverInfo}, [2]int64{0x200000000, 0x200000000}, func(sid int64) []byte {
 		return jute.Marshal(&jute.LearnerInfo{ServerID: sid, ProtocolVersion: protocolVersion, ConfigVersion: 0x100000001})
 	})
-	both([2]jute.PacketType{jute.PacketAckEpoch, jute.PacketAckEpoch}, last, func(int64) []byte { return []byte{0, 0, 0, 2} })
-	both([2]jute.PacketType{jute.PacketAck, jute.PacketAck}, epoch, func(int64) []byte { return nil })
+	both([2]jute.PacketType{jute.PacketAckEpoch, jute.PacketAckEpoch}, [2]int64{last, last - 1}, func(int64) []byte { return []byte{0, 0, 0, 2} })
+	both([2]jute.PacketType{jute.PacketAck, jute.PacketAck}, [2]int64{epoch, epoch}, func(int64) []byte { return nil })
 	if committed, _ := c.Memberships(); c.Role() != RoleLeaderEstablished || committed.Version != last {
 		t.Fatalf("member 1 is %v, with membership %x", c.Role(), committed.Version)
+	}
+	if snapshots != 1 {
+		t.Errorf("member 4 was sent %d snapshots, want one: Apache's observers would acknowledge a difference that is not durable", snapshots)
 	}
 	if l := c.learner(4); c.counts(l) {
 		t.Error("member 4 counts, and is sent no proposals")

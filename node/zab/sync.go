@@ -28,6 +28,11 @@ func (c *Core) mayStart(l *learner, op jute.PacketType) bool {
 func (c *Core) synchronize(l *learner) {
 	invariant(c.TreeIsThere(), "synchronizing while the tree is being restored")
 	last := c.log.lastDelivered
+	if l.observer && c.counts(l) && l.lastZxid != last {
+		// Apache's observers make a difference durable only after they acknowledged NEWLEADER.
+		c.sendSnapshot(l)
+		return
+	}
 	switch from, op := c.syncPoint(l.lastZxid); op {
 	case jute.PacketDiff, jute.PacketTrunc:
 		if !c.mayStart(l, op) {
