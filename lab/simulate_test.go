@@ -35,17 +35,30 @@ func simulatedRun(t *testing.T, o options) (run *store.Run, historyLines []byte,
 	return run, historyLines, results
 }
 
-// TestSimulatedRunsRepeat runs every workload under every fault twice, and demands the same
-// history byte for byte, a pass, and another history of another seed.
+// TestSimulatedRunsRepeat runs every workload under every fault that the simulator does,
+// twice, and demands the same history byte for byte, a pass, every fault seen in effect and
+// healed, and another history of another seed.
 func TestSimulatedRunsRepeat(t *testing.T) {
 	o := defaultOptions()
-	o.Workload, o.TimeLimit, o.Seed = "all", 20*time.Second, 5
-	_, first, results := simulatedRun(t, o)
+	o.Workload, o.Nemesis, o.TimeLimit, o.Seed = "all", "process,partition,disk", 45*time.Second, 5
+	run, first, results := simulatedRun(t, o)
 	for _, result := range results.Checkers {
 		// So short a run need not have every operation of every workload.
 		if result.Verdict != workloads.VerdictOK && result.Checker != workloads.NonVacuous {
 			t.Errorf("%s: %s: %s", result.Checker, result.Verdict, result.Cause)
 		}
+	}
+	meta, err := run.ReadMeta()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range meta.Faults {
+		if !fault.Effective || !fault.Healed {
+			t.Errorf("%s %s of %s: %s", fault.Name, fault.Variant, fault.Targets, fault.Detail)
+		}
+	}
+	if len(meta.Faults) < 6 {
+		t.Errorf("only %d faults", len(meta.Faults))
 	}
 	if _, second, _ := simulatedRun(t, o); !bytes.Equal(first, second) {
 		line := 0

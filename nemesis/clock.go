@@ -9,10 +9,7 @@ import (
 // Clock is time as a run sees it, and how things happen at the same time. That of this
 // machine is RealClock. A simulated cluster implements Clock itself: there a schedule of
 // minutes takes milliseconds, and one thing happens at a time, in an order that follows
-// from a seed.
-//
-// On a simulated cluster a lock may be held over a call of the Injector, because those
-// that change something let no time pass, but not over a call of Sleep.
+// from a seed. So nothing but a Clock may make a task wait there.
 type Clock interface {
 	Now() time.Time
 	// Sleep returns after d, or with ctx's error when ctx ends before.

@@ -22,6 +22,7 @@ const (
 	leaderTimeout    = 3 * time.Second
 	healAllTimeout   = 60 * time.Second
 	probeInterval    = 100 * time.Millisecond
+	lockInterval     = time.Millisecond
 	healTries        = 3
 )
 
@@ -193,9 +194,17 @@ func (e *executor) inject(ctx context.Context, fault Fault, s activeStep) error 
 func (e *executor) change(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := e.clock.WithTimeout(context.WithoutCancel(ctx), injectTimeout)
 	defer cancel()
-	e.world.change.Lock()
+	e.lock()
 	defer e.world.change.Unlock()
 	return f(ctx)
+}
+
+// lock takes the right to change the cluster. It waits by the clock: on a simulated cluster
+// whoever has the right can't go on before this task waits.
+func (e *executor) lock() {
+	for !e.world.change.TryLock() {
+		_ = e.clock.Sleep(context.Background(), lockInterval) // without an end there is no error
+	}
 }
 
 // healStep ends a step, also after ctx has ended and after a failed inject,
@@ -226,7 +235,7 @@ func (e *executor) healStep(ctx context.Context, fault Fault, s activeStep, out 
 // tried again: it was seen once and would be hidden.
 func (e *executor) heal(ctx context.Context, fault Fault, s activeStep) error {
 	for try := 1; ; try++ {
-		e.world.change.Lock()
+		e.lock()
 		err := fault.heal(ctx, e.world, s)
 		e.world.change.Unlock()
 		if err == nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrCrashed) || try == healTries {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"math/rand/v2"
 	"runtime/debug"
 	"time"
@@ -112,6 +113,34 @@ func (e *Ensemble) Disk(sid int64) vfs.FS { return e.member(sid).disk }
 
 // DataDir is where a member keeps its data on its disk.
 const DataDir = dataDir
+
+// BreakDisk lets the operations that change a member's disk fail with an error, nil for
+// none, and each take longer, until it is called again.
+func (e *Ensemble) BreakDisk(sid int64, err error, slower time.Duration) {
+	m := e.member(sid)
+	m.slowDiskUs, m.broken = slower.Microseconds(), nil
+	m.fs.Clear()
+	if err != nil {
+		m.broken = &vfs.Fault{Ops: vfs.OpMutate, Err: err}
+		m.fs.Inject(*m.broken)
+	}
+}
+
+// TryDisk writes and syncs a file as a member would, and removes it.
+func (e *Ensemble) TryDisk(sid int64) (took time.Duration, err error) {
+	const path = dataDir + "/try"
+	m := e.member(sid)
+	fs := vfs.NewFaulty(m.disk)
+	if m.broken != nil {
+		fs.Inject(*m.broken)
+	}
+	file, err := fs.Create(path)
+	if err == nil {
+		_, writeErr := file.Write([]byte("try"))
+		err = errors.Join(writeErr, file.Sync(), file.Close(), fs.Remove(path))
+	}
+	return time.Duration(m.slowDiskUs) * time.Microsecond, err
+}
 
 // Kill ends a process, as SIGKILL does or, if its machine loses power, with what was not
 // synced to its disk.

@@ -49,6 +49,7 @@ type member struct {
 	deaf        bool       // nobody can connect to its quorum port
 	full        bool       // its disk has no room
 	slowDiskUs  int64      // added to each disk effect by a fault
+	broken      *vfs.Fault // of the disk, in this and every later process; nil for none
 	nextFault   *diskFault // for the next process
 	endsAtFault bool       // the process is to end at the operation that its disk fails
 }
@@ -71,6 +72,9 @@ func (m *member) start() {
 	m.fs, m.endsAtFault = vfs.NewFaulty(m.disk), false
 	if m.full {
 		m.fs.Inject(fullDisk)
+	}
+	if m.broken != nil {
+		m.fs.Inject(*m.broken)
 	}
 	m.meet(m.nextFault)
 	m.nextFault = nil

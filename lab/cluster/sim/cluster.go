@@ -138,9 +138,6 @@ func (c *Cluster) Can(_ context.Context, fault string) error {
 	return nil
 }
 
-// can has the faults that this driver does.
-var can = []string{"kill", "stop", "pause", "partition", nemesis.PartitionClients}
-
 // Restart starts a process that is down.
 func (c *Cluster) Restart(_ context.Context, member string) error {
 	id, err := c.id(member)
