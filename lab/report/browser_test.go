@@ -96,7 +96,10 @@ func (b *tab) waitFor(t *testing.T, expression string) {
 	// A poll that began on the page before ends with it: then it is the new page's turn.
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		_, err = chromedp.Run(b.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(20*time.Second)))
-		if err == nil || !strings.Contains(err.Error(), "context") || b.ctx.Err() != nil {
+		if err == nil || b.ctx.Err() != nil {
+			break
+		}
+		if text := err.Error(); !strings.Contains(text, "context") && !strings.Contains(text, "navigated") {
 			break
 		}
 	}
