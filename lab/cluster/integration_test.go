@@ -246,27 +246,27 @@ func testSchedule(t *testing.T, c Cluster) {
 		return nemesis.Step{At: time.Duration(at) * time.Millisecond, Fault: fault, Variant: variant, Targets: targets, Duration: 400 * time.Millisecond}
 	}
 	schedule := nemesis.Schedule{
-		Members: []string{"n1", "n2", "n3"}, Total: 24 * time.Second,
+		Members: []string{"n1", "n2", "n3"}, Total: 15 * time.Second,
 		Steps: []nemesis.Step{
 			step(0, "kill", "one", "n2"),
-			step(2000, "pause", "minority", "n3"),
+			step(1200, "pause", "minority", "n3"),
 			// A kill of a paused process, which is to be frozen again after its
 			// restart, since the pause lasts longer.
-			step(3500, "pause", "one", "n3"),
-			step(3700, "kill", "one", "n3"),
-			step(5500, "partition", "leader", nemesis.RoleLeader),
-			step(8000, "partition", "one-way", "n2"),
-			step(8100, "kill", "majority", "n1", "n2"),
-			step(11500, "partition", "bridge", "n3", "n1"),
-			step(13000, "partition", "clients", "n2"),
-			step(14500, "partition", "flapping", "n1"),
-			step(18000, "partition", "random", "n1", "n2", "n2", "n3"),
-			step(19500, "stop", "rolling", "n1", "n2", "n3"),
+			step(2100, "pause", "one", "n3"),
+			step(2220, "kill", "one", "n3"),
+			step(3300, "partition", "leader", nemesis.RoleLeader),
+			step(4800, "partition", "one-way", "n2"),
+			step(4860, "kill", "majority", "n1", "n2"),
+			step(6900, "partition", "bridge", "n3", "n1"),
+			step(7800, "partition", "clients", "n2"),
+			step(8700, "partition", "flapping", "n1"),
+			step(10800, "partition", "random", "n1", "n2", "n2", "n3"),
+			step(11700, "stop", "rolling", "n1", "n2", "n3"),
 		},
 	}
 	schedule.Steps[2].Duration = 1700 * time.Millisecond
 	const flapping = 9
-	schedule.Steps[flapping].Duration, schedule.Steps[flapping].Params = 3*time.Second, map[string]int{"periodMs": 400}
+	schedule.Steps[flapping].Duration, schedule.Steps[flapping].Params = 2*time.Second, map[string]int{"periodMs": 400}
 	var recorded events
 	outcomes, err := nemesis.Run(t.Context(), schedule, c, &recorded)
 	if err != nil {
