@@ -349,6 +349,9 @@ func (conn *clientConn) Reply(h jute.ReplyHeader, body jute.Record) {
 // Notify implements tree.Watcher.
 func (conn *clientConn) Notify(event jute.WatcherEvent, _ int64) {
 	conn.later(func() {
+		if conn.closed {
+			return // the client has given up, perhaps before the watch was set
+		}
 		_, asked := conn.watches[event.Path]
 		if !asked && !conn.watchesAll {
 			conn.c.w.violate("WatchOnce: client %d is told that %s changed, which it did not watch or was told before", conn.c.number, event.Path)
