@@ -140,8 +140,7 @@ func (s *Storage) replayLog(file dataFile, isLast bool, loaded *Loaded, replay f
 	defer r.close()
 	last := int64(-1) // of the previous record in this file
 	for {
-		offset := r.offset
-		zxid, payload, err := r.next()
+		zxid, payload, err := r.nextNew()
 		if err == io.EOF || err == errBadRecord {
 			break
 		}
@@ -152,21 +151,25 @@ func (s *Storage) replayLog(file dataFile, isLast bool, loaded *Loaded, replay f
 			return fmt.Errorf("%s begins with zxid %#x instead of the one in its name: %w", file.path, zxid, ErrCorrupt)
 		}
 		if zxid <= last {
-			return fmt.Errorf("%s: zxid %#x at offset %d follows %#x: %w", file.path, zxid, offset, last, ErrCorrupt)
+			return fmt.Errorf("%s: zxid %#x at offset %d follows %#x: %w", file.path, zxid, r.start, last, ErrCorrupt)
 		}
 		inFile := last >= 0
 		last = zxid
 		if zxid <= loaded.SnapshotZxid {
 			continue
 		}
-		if err := s.checkFollows(loaded, file, offset, zxid, inFile); err != nil {
+		if err := s.checkFollows(loaded, file, r.start, zxid, inFile); err != nil {
 			return err
 		}
 		if err := replay(zxid, bytes.Clone(payload)); err != nil {
-			return fmt.Errorf("replay zxid %#x, %s at offset %d: %w", zxid, file.path, offset, err)
+			return fmt.Errorf("replay zxid %#x, %s at offset %d: %w", zxid, file.path, r.start, err)
 		}
 		loaded.LastZxid = zxid
 		loaded.Replayed++
+	}
+	if r.repeated > 0 {
+		s.log.Warn("a log has transactions twice, as Apache's server may leave it; each counts once",
+			"file", file.path, "repeated", r.repeated)
 	}
 	return s.repairTail(r, file, isLast, last)
 }

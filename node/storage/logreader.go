@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -39,8 +40,14 @@ type logReader struct {
 	br        *bufio.Reader
 	payload   []byte // memory of the last payload
 	err       error  // the first error of next, repeated
-	lenient   bool   // a record that only its checksum condemns is handed out, with damaged set
-	damaged   bool
+	start     int64  // of the record that was handed out last
+	newest    int64  // the highest zxid that nextNew handed out
+	repeated  int    // records that nextNew left out
+	// starts are the offsets of the records before the first repeated one, by zxid; nil
+	// until there is one.
+	starts  map[int64]int64
+	lenient bool // a record that only its checksum condemns is handed out, with damaged set
+	damaged bool
 }
 
 // openLog opens a log. A file without a whole header gives errBadRecord at offset
@@ -131,8 +138,60 @@ func (r *logReader) read() (int64, []byte, error) {
 	if record[size] != endOfRecord || r.damaged && !r.lenient {
 		return 0, nil, errBadRecord
 	}
+	r.start = r.offset
 	r.offset += recordHeaderBytes + size + 1
 	return payloadZxid(payload), payload, nil
+}
+
+// nextNew is next without records that stand in the file already, byte by byte. Apache's
+// server leaves such a log if it gives up its role with transactions that it has logged and
+// not applied, and takes another in the same process: its leader sends these again, and it
+// logs them again. A record that only has the zxid of an earlier one is handed out.
+func (r *logReader) nextNew() (zxid int64, payload []byte, err error) {
+	for {
+		zxid, payload, err = r.next()
+		if err != nil || zxid > r.newest {
+			r.newest = max(r.newest, zxid)
+			return zxid, payload, err
+		}
+		same, err := r.repeats(zxid, payload)
+		if err != nil || !same {
+			return zxid, payload, err
+		}
+		r.repeated++
+	}
+}
+
+// repeats reports whether the record handed out last stands earlier in the file.
+func (r *logReader) repeats(zxid int64, payload []byte) (bool, error) {
+	if r.starts == nil {
+		if err := r.findStarts(); err != nil {
+			return false, err
+		}
+	}
+	at, found := r.starts[zxid]
+	if !found {
+		return false, nil
+	}
+	earlier := make([]byte, recordHeaderBytes+len(payload))
+	if _, err := r.file.ReadAt(earlier, at); err != nil {
+		return false, fmt.Errorf("read the log %s at offset %d: %w", r.name, at, err)
+	}
+	return int(binary.BigEndian.Uint32(earlier[8:])) == len(payload) && bytes.Equal(earlier[recordHeaderBytes:], payload), nil
+}
+
+// findStarts fills starts. The records up to there have been read and are sound.
+func (r *logReader) findStarts() error {
+	r.starts = make(map[int64]int64)
+	var head [recordHeaderBytes + minPayloadBytes]byte
+	for at := int64(fileHeaderBytes); at < r.start; {
+		if _, err := r.file.ReadAt(head[:], at); err != nil {
+			return fmt.Errorf("read the log %s at offset %d: %w", r.name, at, err)
+		}
+		r.starts[payloadZxid(head[recordHeaderBytes:])] = at
+		at += recordHeaderBytes + int64(binary.BigEndian.Uint32(head[8:])) + 1
+	}
+	return nil
 }
 
 // readError is for a file system that does not give back what it holds: an I/O

@@ -113,7 +113,7 @@ func (s *Storage) followLog(file dataFile, zxid, reached int64, canFollow func(i
 	defer r.close()
 	end, first := r.offset, true
 	for {
-		next, _, err := r.next()
+		next, _, err := r.nextNew()
 		if err == io.EOF || err == nil && next > zxid {
 			return end, last, nil
 		}
@@ -253,7 +253,7 @@ func (s *Storage) readEntries(file dataFile, after, reached, maxBytes int64, h *
 	}
 	defer r.close()
 	for {
-		zxid, payload, err := r.next()
+		zxid, payload, err := r.nextNew()
 		switch {
 		case err == io.EOF:
 			return reached, maxBytes, nil
