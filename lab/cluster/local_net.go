@@ -89,12 +89,16 @@ func sweepLocal(ctx context.Context, logger *slog.Logger, force bool) (int, erro
 	return removed, errors.Join(errs...)
 }
 
-// removeLocal ends a run's processes and removes its namespaces, bridge, host
-// rule, disks and directory. What is gone already is no error.
+// removeLocal ends a run's processes and removes its disks, namespaces, bridge,
+// host rule and directory. What is gone already is no error.
 func removeLocal(ctx context.Context, run string) (int, error) {
 	dir := filepath.Join(localRoot(), run)
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		return 0, nil
+	}
+	// The disks first: a process that waits for one can't be killed.
+	if err := unmountDisks(dir); err != nil {
+		return 0, err
 	}
 	removed, err := killByPidFiles(dir)
 	if err != nil {
@@ -135,7 +139,7 @@ func removeLocal(ctx context.Context, run string) (int, error) {
 		}
 		removed++
 	}
-	if err := errors.Join(removeGroups(run), unmountDisks(dir)); err != nil {
+	if err := removeGroups(run); err != nil {
 		return removed, err
 	}
 	if err := os.RemoveAll(dir); err != nil {

@@ -11,9 +11,11 @@ package faultfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -61,16 +63,43 @@ func Mount(behind, mountpoint string) (*FS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("faultfs: mount %s at %s: %w", behind, mountpoint, err)
 	}
+	if err := keepDevices(); err != nil {
+		return nil, errors.Join(fmt.Errorf("faultfs: mount %s: %w", behind, err), Unmount(mountpoint))
+	}
 	return f, nil
+}
+
+// keepDevices keeps the connections to the kernel from processes that this one
+// starts, which go-fuse does not. A server that had one would keep its own file
+// system from ending with this process, and wait for an answer for ever, out of
+// reach of SIGKILL.
+func keepDevices() error {
+	const list = "/proc/self/fd"
+	entries, err := os.ReadDir(list)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if target, err := os.Readlink(filepath.Join(list, entry.Name())); err != nil || target != "/dev/fuse" {
+			continue // one that is closed again is no device either
+		}
+		fd, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			return err
+		}
+		syscall.CloseOnExec(fd)
+	}
+	return nil
 }
 
 // Set replaces the fault. Operations that are under way may still meet the one
 // before.
 func (f *FS) Set(fault Fault) { f.fault.Store(&fault) }
 
-// Unmount ends the file system, also while somebody uses it.
+// Unmount ends the file system, also while somebody uses it, and whoever serves
+// it: what waits for an answer gets an error.
 func Unmount(mountpoint string) error {
-	err := syscall.Unmount(mountpoint, syscall.MNT_DETACH)
+	err := syscall.Unmount(mountpoint, syscall.MNT_FORCE|syscall.MNT_DETACH)
 	if err != nil && err != syscall.EINVAL && err != syscall.ENOENT {
 		return fmt.Errorf("faultfs: unmount %s: %w", mountpoint, err)
 	}

@@ -3,7 +3,9 @@ package faultfs
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -92,5 +94,55 @@ func TestSlowSync(t *testing.T) {
 		if took := time.Since(begin); took < 300*time.Millisecond {
 			t.Errorf("a sync took %s", took)
 		}
+	}
+}
+
+// TestDeviceStaysHere: a process that is started while a disk is mounted does not
+// have the connection to the kernel, with which it would outlive a killed lab.
+func TestDeviceStaysHere(t *testing.T) {
+	mountTest(t)
+	out, err := exec.Command("ls", "-l", "/proc/self/fd").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if strings.Contains(string(out), "/dev/fuse") {
+		t.Errorf("a child has the device:\n%s", out)
+	}
+}
+
+// TestUnmountFreesWhoWaits: a process that waits for a disk that does not answer
+// gets an error when the disk is unmounted, and ends. Till then SIGKILL would not
+// end it.
+func TestUnmountFreesWhoWaits(t *testing.T) {
+	f, behind, mountpoint := mountTest(t)
+	f.Set(Fault{Sync: time.Hour})
+	out := &strings.Builder{}
+	waiting := exec.Command("dd", "if=/dev/zero", "of="+filepath.Join(mountpoint, "file"), "count=1", "conv=fsync")
+	waiting.Stderr = out
+	if err := waiting.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- waiting.Wait() }()
+	for written := int64(0); written == 0; {
+		select {
+		case err := <-ended:
+			t.Fatalf("the process did not wait: %v, %s", err, out)
+		case <-time.After(10 * time.Millisecond):
+		}
+		if info, err := os.Stat(filepath.Join(behind, "file")); err == nil {
+			written = info.Size()
+		}
+	}
+	if err := Unmount(mountpoint); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Errorf("the sync that nobody answered was a success: %s", out)
+		}
+	case <-time.After(time.Minute):
+		t.Error("the process still waits")
 	}
 }
