@@ -52,7 +52,7 @@ type election struct {
 	received, established map[int64]vote
 	// greeted has the senders whose first vote of this round was answered.
 	greeted quorum.Set
-	// lost is the leader whose loss began this election, or nobody.
+	// lost is the leader whose loss began this election, if it is not known to vote; or nobody.
 	lost int64
 
 	startedMs    int64
@@ -187,6 +187,7 @@ func (c *Core) notificationReceived(from int64, n *jute.Notification) {
 	if c.role != RoleLooking || c.election.decided {
 		if n.State == jute.Looking {
 			c.sendVote(from)
+			c.follow.looks = c.follow.looks || from == c.follow.leader && n.ElectionEpoch > c.election.round
 		}
 		c.voteElsewhere(from, n)
 		return

@@ -23,6 +23,9 @@ type following struct {
 	// which it may hear later than we do. Until then it closes our connections.
 	designated bool
 
+	// looks says that the leader has given its role up and votes, in the next round.
+	looks bool
+
 	dials      int   // attempts so far
 	redialAtMs int64 // when the next one is due, while conn is 0
 	deadlineMs int64 // when the leader is given up
@@ -110,7 +113,6 @@ func (c *Core) leaderConnected() {
 
 func (c *Core) leaderDisconnected(reason string) {
 	f := &c.follow
-	lost := f.leader
 	// A follower may not know yet that it is to serve us, as a leader that was named may not.
 	early := f.stage == stageDial || (f.designated || f.master != nobody) && f.stage == stageLeaderInfo
 	if early && f.dials < maxDials {
@@ -122,7 +124,15 @@ func (c *Core) leaderDisconnected(reason string) {
 		c.unreached(f.leader)
 	}
 	f.conn = 0 // it is closed already
-	c.lookAgain(fmt.Sprintf("lost leader %d: %s", lost, reason), lost)
+	c.lookAgain(fmt.Sprintf("lost leader %d: %s", f.leader, reason), f.lost())
+}
+
+// lost returns the leader, if its vote is not to be awaited in the election that follows.
+func (f *following) lost() int64 {
+	if f.looks {
+		return nobody
+	}
+	return f.leader
 }
 
 func (c *Core) tickFollower() {
@@ -142,7 +152,7 @@ func (c *Core) tickFollower() {
 
 // leaveLeader gives up the leader because of what it does or fails to do.
 func (c *Core) leaveLeader(format string, args ...any) {
-	c.lookAgain(fmt.Sprintf("left leader %d: %s", c.follow.leader, fmt.Sprintf(format, args...)), c.follow.leader)
+	c.lookAgain(fmt.Sprintf("left leader %d: %s", c.follow.leader, fmt.Sprintf(format, args...)), c.follow.lost())
 }
 
 // accuseLeader gives up a leader that broke the protocol.
