@@ -12,5 +12,5 @@ USER 10001:10001
 VOLUME ["/data"]
 EXPOSE 2181 2888 3888
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["/bin/sh", "-c", "echo \"$ZOO_MY_ID\" > /data/myid && exec java -Xmx256m -XX:-UsePerfData -Dzookeeper.admin.enableServer=false -Dorg.slf4j.simpleLogger.showDateTime=true -cp /usr/share/java/zookeeper.jar:/usr/share/java/zookeeper-jute.jar:/usr/share/java/slf4j-api.jar:/usr/share/java/slf4j-simple.jar org.apache.zookeeper.server.quorum.QuorumPeerMain \"$@\"", "zookeeper"]
+ENTRYPOINT ["/bin/sh", "-c", "echo \"$ZOO_MY_ID\" > /data/myid && exec java -Xmx256m -XX:-UsePerfData -Dzookeeper.admin.enableServer=false -Dorg.slf4j.simpleLogger.showDateTime=true -Dorg.slf4j.simpleLogger.dateTimeFormat=\"'time='yyyy-MM-dd'T'HH:mm:ss.SSSXXX\" -cp /usr/share/java/zookeeper.jar:/usr/share/java/zookeeper-jute.jar:/usr/share/java/slf4j-api.jar:/usr/share/java/slf4j-simple.jar org.apache.zookeeper.server.quorum.QuorumPeerMain \"$@\"", "zookeeper"]
 CMD ["/conf/zoo.cfg"]

@@ -125,8 +125,10 @@ func claimOf(operation *Operation) (claim, bool) {
 		}
 		*number = value
 	}
-	c.note, _ = list[5].(string)
-	return c, true
+	// A list of six candidates is no claim.
+	note, ok := list[5].(string)
+	c.note = note
+	return c, ok
 }
 
 // last is the highest zxid at which the claim is proved to have stood, 0 if none is.

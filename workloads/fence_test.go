@@ -64,6 +64,11 @@ func TestClaimStories(t *testing.T) {
 					act(s, 1, OK, "vanish", (&claim{token: 1, made: 10, granted: 11, entered: 12}).value())
 					act(s, 2, OK, "final-queue", numbers(2))
 				}},
+				{"a list of six candidates is no claim", "", func(s *script) {
+					hold(s, 1, claim{token: 1, made: 10, granted: 11, entered: 12})
+					act(s, 2, OK, "final-queue", numbers(21, 22, 23, 24, 25, 26))
+					act(s, 3, OK, "read", int64(1))
+				}},
 				{"never expired", "still has a candidate of session 0x1, which operation 0 had left", func(s *script) {
 					act(s, 1, OK, "vanish", (&claim{token: 1, made: 10, granted: 11, entered: 12}).value())
 					act(s, 2, OK, "final-queue", numbers(1))

@@ -28,13 +28,17 @@ type MemberLog struct {
 // is told from one that the member took itself by its zxid, which does not
 // stand in the member's log. Only what follows the newest one is compared. A
 // gap that no snapshot explains is a failure of its own.
+//
+// Apache's server logs transactions again that its next leader sends it again, if
+// its process lives on and has not applied them. A record that stands in the log
+// already, byte for byte, says nothing new; it is counted, and does not go back.
 func CheckLogsAgree(logs []MemberLog) Result {
 	result := Result{Checker: "logs-agree", Verdict: VerdictOK, Stats: map[string]any{"members": len(logs)}}
 	if len(logs) < 2 {
 		result.Cause = "a single member has no other log to agree with"
 		return result
 	}
-	unreadable := ""
+	unreadable, repeated := "", 0
 	parts := make([][]LogRecord, len(logs))
 	for i := range logs {
 		log := &logs[i]
@@ -45,10 +49,12 @@ func CheckLogsAgree(logs []MemberLog) Result {
 			}
 			continue
 		}
-		if cause := outOfOrder(log); cause != "" {
+		records := once(log.Records)
+		repeated += len(log.Records) - len(records)
+		if cause := outOfOrder(log.Member, records); cause != "" {
 			result.Failures = append(result.Failures, Failure{Cause: cause})
 		}
-		parts[i] = log.Records[effectiveStart(log):]
+		parts[i] = records[effectiveStart(records, log.Snapshots):]
 		if cause := gap(log.Member, parts[i]); cause != "" {
 			result.Failures = append(result.Failures, Failure{Cause: cause})
 		}
@@ -68,7 +74,7 @@ func CheckLogsAgree(logs []MemberLog) Result {
 			}
 		}
 	}
-	result.Stats["compared"] = compared
+	result.Stats["compared"], result.Stats["repeated"] = compared, repeated
 	switch {
 	case len(result.Failures) > 0:
 		result.Verdict, result.Cause = VerdictFail, result.Failures[0].Cause
@@ -78,15 +84,31 @@ func CheckLogsAgree(logs []MemberLog) Result {
 		result.Verdict, result.Cause = VerdictUnknown, vacuous
 	default:
 		result.Cause = fmt.Sprintf("the logs of %d members agree wherever they overlap", len(logs))
+		if repeated > 0 {
+			result.Cause += fmt.Sprintf("; %d records stand there twice, byte for byte", repeated)
+		}
 	}
 	return result
 }
 
+// once leaves out the records that stand before, byte for byte.
+func once(records []LogRecord) []LogRecord {
+	seen := make(map[LogRecord]bool, len(records))
+	kept := make([]LogRecord, 0, len(records))
+	for _, record := range records {
+		if !seen[record] {
+			seen[record] = true
+			kept = append(kept, record)
+		}
+	}
+	return kept
+}
+
 // outOfOrder names the first record whose zxid does not rise.
-func outOfOrder(log *MemberLog) string {
-	for i := 1; i < len(log.Records); i++ {
-		if log.Records[i].Zxid <= log.Records[i-1].Zxid {
-			return fmt.Sprintf("the log of %s goes back: zxid %s stands after %s", log.Member, hex(log.Records[i].Zxid), hex(log.Records[i-1].Zxid))
+func outOfOrder(member string, records []LogRecord) string {
+	for i := 1; i < len(records); i++ {
+		if records[i].Zxid <= records[i-1].Zxid {
+			return fmt.Sprintf("the log of %s goes back: zxid %s stands after %s", member, hex(records[i].Zxid), hex(records[i-1].Zxid))
 		}
 	}
 	return ""
@@ -94,18 +116,18 @@ func outOfOrder(log *MemberLog) string {
 
 // effectiveStart gives the position after everything that a snapshot from a
 // leader has superseded.
-func effectiveStart(log *MemberLog) int {
-	has := make(map[int64]bool, len(log.Records))
-	for _, record := range log.Records {
+func effectiveStart(records []LogRecord, snapshots []int64) int {
+	has := make(map[int64]bool, len(records))
+	for _, record := range records {
 		has[record.Zxid] = true
 	}
 	received := int64(-1)
-	for _, zxid := range log.Snapshots {
+	for _, zxid := range snapshots {
 		if zxid != 0 && !has[zxid] {
 			received = max(received, zxid)
 		}
 	}
-	return sort.Search(len(log.Records), func(i int) bool { return log.Records[i].Zxid > received })
+	return sort.Search(len(records), func(i int) bool { return records[i].Zxid > received })
 }
 
 // gap names the first zxid that is missing inside an epoch.

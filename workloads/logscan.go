@@ -24,6 +24,22 @@ func LogAlarm(line string) bool {
 	return false
 }
 
+// knownBugs has what alarms of Apache's server are known to come from.
+var knownBugs = []struct{ words, bug string }{
+	{`"pif" is null`, "ZOOKEEPER-4394"},
+	{`"this.learner.sock" is null`, "ZOOKEEPER-4409"},
+}
+
+// knownBug names the bug of Apache's that a line tells of, in brackets, or is empty.
+func knownBug(line string) string {
+	for _, known := range knownBugs {
+		if strings.Contains(line, known.words) {
+			return " (" + known.bug + " of Apache's server)"
+		}
+	}
+	return ""
+}
+
 // MemberAlarms are the alarming lines of one member's log.
 type MemberAlarms struct {
 	Member  string
@@ -45,7 +61,7 @@ func CheckLogsClean(members []MemberAlarms, bounds Bounds) Result {
 		}
 		for _, line := range member.Lines {
 			if len(result.Failures) < max(1, bounds.MaxFailures) {
-				result.Failures = append(result.Failures, Failure{Cause: fmt.Sprintf("%s logged: %s", member.Member, line)})
+				result.Failures = append(result.Failures, Failure{Cause: fmt.Sprintf("%s logged: %s%s", member.Member, line, knownBug(line))})
 			}
 		}
 	}

@@ -1,6 +1,9 @@
 package workloads
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestLogsClean(t *testing.T) {
 	for line, want := range map[string]bool{
@@ -25,5 +28,16 @@ func TestLogsClean(t *testing.T) {
 		if got := CheckLogsClean(test.members, DefaultBounds); got.Verdict != test.want || got.Cause == "" {
 			t.Errorf("%+v: %s, %s; want %s", test.members, got.Verdict, got.Cause, test.want)
 		}
+	}
+}
+
+// TestKnownAlarm: an alarm of Apache's server that is known has its number in the verdict.
+func TestKnownAlarm(t *testing.T) {
+	const line = `java.lang.NullPointerException: Cannot read field "hdr" because "pif" is null`
+	if got := CheckLogsClean([]MemberAlarms{{Member: "n1", Lines: []string{line}, Count: 1}}, DefaultBounds); !strings.Contains(got.Cause, "ZOOKEEPER-4394") {
+		t.Errorf("cause %q", got.Cause)
+	}
+	if got := CheckLogsClean([]MemberAlarms{{Member: "n1", Lines: []string{"panic: x"}, Count: 1}}, DefaultBounds); strings.Contains(got.Cause, "ZOOKEEPER-") {
+		t.Errorf("cause %q", got.Cause)
 	}
 }

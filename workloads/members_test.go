@@ -24,6 +24,9 @@ func TestLogsAgree(t *testing.T) {
 	received := logOf("n2", e1+1, e1+2, e1+9, e2+2)
 	received.Records[2].Digest++
 	received.Snapshots = []int64{0, e2 + 1}
+	repeated := logOf("n2", e1+1, e1+2, e1+3, e1+2, e1+3, e2+1)
+	otherwise := logOf("n2", e1+1, e1+2, e1+3, e1+2, e1+3, e2+1)
+	otherwise.Records[4].Digest++
 	unreadable := MemberLog{Member: "n2", Problem: "bad checksum"}
 	for _, test := range []struct {
 		name    string
@@ -38,6 +41,8 @@ func TestLogsAgree(t *testing.T) {
 		{"extra at an epoch's end", []MemberLog{full, logOf("n2", e1+1, e1+2, e1+3, e1+4, e2+1)}, VerdictFail, "n2 has zxid 0x100000004 in its log, n1 does not"},
 		{"gap", []MemberLog{full, logOf("n2", e1+1, e1+3)}, VerdictFail, "the log of n2 has a gap: zxid 0x100000001 is followed by 0x100000003"},
 		{"goes back", []MemberLog{full, logOf("n2", e1+2, e1+1)}, VerdictFail, "the log of n2 goes back"},
+		{"logged again", []MemberLog{full, repeated}, VerdictOK, "agree wherever they overlap; 2 records stand there twice"},
+		{"logged again otherwise", []MemberLog{full, otherwise}, VerdictFail, "the log of n2 goes back"},
 		{"old history superseded by a snapshot from the leader", []MemberLog{full, received}, VerdictOK, "agree"},
 		{"nothing in common", []MemberLog{full, logOf("n2", e2+3)}, VerdictUnknown, "no zxid in common"},
 		{"empty log", []MemberLog{full, logOf("n2")}, VerdictUnknown, "no zxid in common"},

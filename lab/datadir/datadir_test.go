@@ -82,6 +82,46 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// TestFailedMultiHasOneForm: Apache's server renames parts of a multi that failed,
+// and members log it before or after that. Another multi, or another failure, is
+// another transaction.
+func TestFailedMultiHasOneForm(t *testing.T) {
+	digest := func(code jute.ErrorCode, last jute.OpCode, ops ...jute.OpCode) uint64 {
+		t.Helper()
+		multi := &jute.MultiTxn{}
+		for _, op := range ops {
+			multi.Txns = append(multi.Txns, jute.Txn{Type: op, Data: jute.Marshal(&jute.DeleteTxn{Path: "/a"})})
+		}
+		multi.Txns = append(multi.Txns, jute.Txn{Type: last, Data: jute.Marshal(&jute.ErrorTxn{Err: code})})
+		file, dir := newLogFile(), t.TempDir()
+		file.add(1, jute.OpMulti, multi)
+		file.store(t, dir, "log.1")
+		var digest uint64
+		if err := readLog(os.DirFS(dir), versionDir+"/log.1", func(record *logRecord) error {
+			digest = record.digest
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return digest
+	}
+	before := digest(-2, jute.OpError, jute.OpDelete, jute.OpDelete)
+	if after := digest(-2, jute.OpError, jute.OpError, jute.OpError); after != before {
+		t.Error("a failed multi is another one when its parts are renamed")
+	}
+	for name, other := range map[string]uint64{
+		"code": digest(-101, jute.OpError, jute.OpDelete, jute.OpDelete), "length": digest(-2, jute.OpError, jute.OpDelete),
+		"success": digest(-2, jute.OpCheck, jute.OpDelete, jute.OpDelete),
+	} {
+		if other == before {
+			t.Errorf("a multi of another %s is the same", name)
+		}
+	}
+	if digest(0, jute.OpCheck, jute.OpDelete) == digest(0, jute.OpCheck, jute.OpCheck) {
+		t.Error("kinds of parts of a multi that succeeded don't count")
+	}
+}
+
 func TestEndsOfLogs(t *testing.T) {
 	whole := newLogFile()
 	whole.add(1, jute.OpCreate, create("/a"))

@@ -9,6 +9,7 @@ import (
 	"hash/crc64"
 	"io"
 	"io/fs"
+	"slices"
 
 	"zoolab/zk/jute"
 )
@@ -69,11 +70,30 @@ func readLog(fsys fs.FS, path string, each func(*logRecord) error) error {
 			// settings, so it is no part of the transaction.
 			body = payload[:len(payload)-txnDigestBytes]
 		}
+		if failed := failedMulti(&record.txn); failed != nil {
+			body = failed
+		}
 		record.digest = crc64.Checksum(body, crcTable)
 		if err := each(&record); err != nil {
 			return fmt.Errorf("%s: record %d: %w", path, number, err)
 		}
 	}
+}
+
+// failedMulti gives the header and body of a multi that failed in one form, nil of
+// any other transaction. Apache's server renames the parts before the failure to
+// errors when it applies the multi. What it has logged by then, or logs later, differs
+// in that from member to member, and means the same: nothing but the zxid.
+func failedMulti(txn *jute.LoggedTxn) []byte {
+	multi, ok := txn.Body.(*jute.MultiTxn)
+	if !ok || !slices.ContainsFunc(multi.Txns, func(part jute.Txn) bool { return part.Type == jute.OpError }) {
+		return nil
+	}
+	renamed := &jute.MultiTxn{Txns: slices.Clone(multi.Txns)}
+	for i := range renamed.Txns {
+		renamed.Txns[i].Type = jute.OpError
+	}
+	return jute.Marshal(&jute.LoggedTxn{Header: txn.Header, Body: renamed})
 }
 
 // nextPayload reads one record; nil at the padding and at a torn record.
