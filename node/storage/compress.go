@@ -41,7 +41,7 @@ func (c Compression) check() error {
 	return fmt.Errorf("%q is no compression of snapshots; there are %q and %q", c, Gzip, Snappy)
 }
 
-// compressionOf tells by its name how a snapshot is compressed. As with Apache's, an
+// compressionOf tells by its name how a snapshot is to be compressed. As with Apache's, an
 // ending that nobody knows means that it is not.
 func compressionOf(name string) Compression {
 	c := Compression(strings.ToLower(strings.TrimPrefix(path.Ext(name), ".")))
@@ -52,9 +52,9 @@ func compressionOf(name string) Compression {
 }
 
 // magics are how compressed files begin.
-var magics = map[Compression]string{Gzip: "\x1f\x8b", Snappy: "\x82SNAPPY\x00"}
+var magics = map[Compression]string{Gzip: "\x1f\x8b", Snappy: snappyMagic}
 
-// compressionIn tells by its first bytes how a snapshot without a name is compressed.
+// compressionIn tells by its first bytes how a snapshot is compressed.
 func compressionIn(start []byte) Compression {
 	for compression, magic := range magics {
 		if strings.HasPrefix(string(start), magic) {
@@ -93,13 +93,19 @@ type snapshotFile struct {
 }
 
 // openSnapshot opens a snapshot and looks whether it can be one at all: what was never
-// finished is told from what was without reading it, as far as the format allows.
+// finished is told from what was without reading it, as far as the format allows. How it is
+// compressed tells its content: a backup may have lost the ending of its name.
 func openSnapshot(fs vfs.FS, name string) (*snapshotFile, error) {
 	file, err := fs.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	s, err := newSnapshotFile(file, compressionOf(name))
+	var start [len(snappyMagic)]byte
+	n, err := file.ReadAt(start[:], 0)
+	if err != nil && err != io.EOF {
+		return nil, errors.Join(err, file.Close())
+	}
+	s, err := newSnapshotFile(file, compressionIn(start[:n]))
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}

@@ -124,6 +124,21 @@ func TestApacheCompressedSnapshots(t *testing.T) {
 	}
 }
 
+// TestSnapshotWithoutItsEnding reads what was compressed under a name that does not say so, as
+// a backup may have that came from the AdminServer.
+func TestSnapshotWithoutItsEnding(t *testing.T) {
+	for _, compression := range compressions {
+		mem := vfs.NewMem()
+		must(t, writeSnapshotFile(mem, "/written"+compression.ending(), treeAt(1), func() error { return nil }))
+		writeFile(t, mem, "/snapshot.1", readFile(t, mem, "/written"+compression.ending()))
+		var tree testTree
+		must(t, ReadSnapshot(mem, "/snapshot.1", 1, &tree))
+		if !tree.finished {
+			t.Errorf("%s: the tree is not whole", compression)
+		}
+	}
+}
+
 // TestDamagedCompressedSnapshot changes and cuts every byte: the file is refused, or gives
 // the same tree where the byte says nothing (gzip's header has a time, for example).
 func TestDamagedCompressedSnapshot(t *testing.T) {

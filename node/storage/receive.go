@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -15,18 +14,13 @@ const receivedName = temporaryPrefix + "received"
 // way of the disk, so that a stream of any length costs no memory before it is known to be
 // whole, and changes nothing there. It may run in any goroutine, in one at a time.
 func (s *Storage) ReceiveSnapshot(stream io.Reader, sink SnapshotSink) (err error) {
-	in := bufio.NewReaderSize(stream, snapshotBufferBytes)
-	start, err := in.Peek(len(magics[Snappy]))
-	if err != nil && err != io.EOF {
-		return fmt.Errorf("receive a snapshot: %w", err)
-	}
-	name := path.Join(s.snapDir, receivedName+compressionIn(start).ending())
+	name := path.Join(s.snapDir, receivedName)
 	defer func() { err = errors.Join(err, removeIfThere(s.fs, name)) }()
 	file, err := s.fs.Create(name)
 	if err != nil {
 		return fmt.Errorf("receive a snapshot: %w", err)
 	}
-	_, err = io.Copy(file, in)
+	_, err = io.Copy(file, stream)
 	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("receive a snapshot: %w", err)
 	}
