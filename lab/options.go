@@ -73,7 +73,7 @@ func newFlagSet(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet("lab", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // errors are printed once, by main, with what to do
 	flags.StringVar(&o.Workload, "workload", o.Workload, "what clients do: all, or some of "+strings.Join(workloads.Names(), ",")+" with commas, side by side")
-	flags.StringVar(&o.Nemesis, "nemesis", o.Nemesis, "what breaks: none, or faults and packages with commas (`go run ./lab faults` lists them), each with variants and a weight as in partition:bridge+ring*2")
+	flags.StringVar(&o.Nemesis, "nemesis", o.Nemesis, "what breaks: none, or `faults` and packages with commas (go run ./lab faults lists them), each with variants and a weight as in partition:bridge+ring*2")
 	flags.DurationVar(&o.TimeLimit, "time-limit", o.TimeLimit, "how long clients and faults act, such as 30s or 10m")
 	flags.StringVar(&o.Concurrency, "concurrency", o.Concurrency, "clients, each with a session of its own: 10, or 2n for two a node")
 	flags.Float64Var(&o.Rate, "rate", o.Rate, "operations per second, of all clients together")
@@ -240,6 +240,9 @@ func (o *options) validate() error {
 func (o *options) kinds() (kinds, optional []string, err error) {
 	if o.Nemesis == "none" {
 		return nil, nil, nil
+	}
+	if slices.Contains(strings.Split(o.Nemesis, ","), "none") {
+		return nil, nil, fmt.Errorf("-nemesis %q: none stands alone; leave it out to have the others", o.Nemesis)
 	}
 	kinds, optional, err = nemesis.Expand(o.Nemesis, o.Nodes)
 	if err != nil {

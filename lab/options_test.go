@@ -38,6 +38,7 @@ func TestOptionsSayWhatIsAllowed(t *testing.T) {
 		{"-image x -cluster local", "needs -cluster docker"},
 		{"-binary compose.yaml -overlay compose.yaml", "nothing is built"},
 		{"-binary /none", "/none"},
+		{"-nemesis none,kill", "none stands alone"},
 		{"-config novalue", "want key=value"},
 		{"-frobnicate", "not defined"},
 		{"-seed 1 extra", "unexpected \"extra\""},

@@ -139,9 +139,9 @@ func New(ctx context.Context, o Options) (Cluster, error) {
 	}
 	switch o.Driver {
 	case DriverDocker:
-		return newDocker(ctx, o, "asked for")
+		return made(newDocker(ctx, o, "asked for"))
 	case DriverLocal:
-		return newLocal(o, "asked for")
+		return made(newLocal(o, "asked for"))
 	case DriverAuto, "":
 	default:
 		return nil, fmt.Errorf("cluster: unknown driver %q, want %s, %s or %s", o.Driver, DriverAuto, DriverDocker, DriverLocal)
@@ -160,4 +160,13 @@ func New(ctx context.Context, o Options) (Cluster, error) {
 	}
 	o.Logger.Info("cluster driver chosen", "driver", DriverLocal, "why", local.why)
 	return local, nil
+}
+
+// made gives what a driver made. Beside an error that is nil, and not a Cluster that
+// holds a nil pointer, which no caller could tell from one that works.
+func made[C Cluster](c C, err error) (Cluster, error) {
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }

@@ -1,0 +1,22 @@
+package cluster
+
+import (
+	"errors"
+	"testing"
+)
+
+// TestNewThatCanNot: where a driver has not what it needs there is an error and no
+// cluster, so that the lab does not ask a nil pointer for the members' logs.
+func TestNewThatCanNot(t *testing.T) {
+	t.Setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+	t.Setenv("PATH", t.TempDir()) // neither ip nor iptables, should we be root
+	for _, driver := range []string{DriverDocker, DriverLocal, DriverAuto} {
+		c, err := New(t.Context(), Options{Driver: driver, Nodes: 1, ComposeFile: "../../compose.yaml", Binary: "node"})
+		if err == nil || c != nil {
+			t.Errorf("%s: New returned %v, %v; want an error and no cluster", driver, c, err)
+		}
+		if driver != DriverLocal && !errors.Is(err, ErrNoEngine) {
+			t.Errorf("%s: New returned %v, want ErrNoEngine", driver, err)
+		}
+	}
+}
