@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -56,6 +57,9 @@ func runMain(args []string, stdout, stderr *os.File) (code int) {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		command, args = args[0], args[1:]
 	}
+	if command != "import" && slices.ContainsFunc(args, asksForHelp) { // which has flags of its own to tell of
+		command = "help"
+	}
 	switch command {
 	case "help":
 		usage(stdout)
@@ -85,6 +89,8 @@ func runMain(args []string, stdout, stderr *os.File) (code int) {
 		return badArguments(stderr, fmt.Errorf("unknown command %q; there are faults, list, serve, check, compare, import, replay, shrink, clean and help", command))
 	}
 }
+
+func asksForHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" }
 
 func badArguments(stderr io.Writer, err error) int {
 	fmt.Fprintf(stderr, "lab: %v\n`go run ./lab help` shows all flags, with examples.\n", err)
@@ -197,10 +203,6 @@ func cleanCommand(args []string, stdout, stderr *os.File) int {
 // runCommand carries out one run, or those of a plan.
 func runCommand(args []string, stdout, stderr *os.File) int {
 	o, err := parseOptions(args)
-	if errors.Is(err, flag.ErrHelp) {
-		usage(stdout)
-		return exitValid
-	}
 	if err != nil {
 		return badArguments(stderr, err)
 	}

@@ -67,6 +67,9 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{[]string{"help"}, exitValid, "go run ./lab -nemesis partition"},
 		{[]string{"-h"}, exitValid, "Exit codes"},
+		{[]string{"replay", "-h"}, exitValid, "Exit codes"},
+		{[]string{"shrink", "store/latest", "--help"}, exitValid, "Exit codes"},
+		{[]string{"import", "-h"}, exitValid, "history.edn of Jepsen's"},
 		{[]string{"check", good.Dir}, exitValid, "Verdict: ok."},
 		{[]string{"check", stale.write(t).Dir}, exitInvalid, "Verdict: fail. linearizable"},
 		{[]string{"check", interrupted.write(t).Dir}, exitUnknown, "Verdict: unknown."},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -38,17 +37,22 @@ func rebuild(ctx context.Context, o *options, args []string, stdout, stderr *os.
 	if output, err := build.CombinedOutput(); err != nil {
 		return crash(stderr, fmt.Errorf("build the lab with %s: %w\n%s", o.Overlay, err, strings.TrimSpace(string(output))))
 	}
+	return other(ctx, stdout, stderr, binary, args...)
+}
+
+// other runs another lab, and ends with its exit code.
+func other(ctx context.Context, stdout, stderr *os.File, binary string, args ...string) int {
 	lab := exec.CommandContext(ctx, binary, args...)
 	lab.Stdout, lab.Stderr = stdout, stderr
+	// Ctrl+C goes to all of a terminal's foreground group. In a group of its own the
+	// other lab gets it once, from here: a second one would end it at once.
+	lab.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	lab.Cancel = func() error { return lab.Process.Signal(syscall.SIGTERM) }
 	lab.WaitDelay = time.Minute // it still checks what there is
-	err = lab.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() >= 0 {
-		return exit.ExitCode()
+	err := lab.Run()
+	// Its own word counts, also where it was asked to end.
+	if lab.ProcessState != nil && lab.ProcessState.Exited() {
+		return lab.ProcessState.ExitCode()
 	}
-	if err != nil {
-		return crash(stderr, err)
-	}
-	return exitValid
+	return crash(stderr, err)
 }

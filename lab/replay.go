@@ -73,10 +73,6 @@ func optionsOf(run *store.Run, args []string, more func(*flag.FlagSet)) (options
 // replayCommand repeats a run: the same schedule, and what clients do from the same seed.
 func replayCommand(args []string, stdout, stderr *os.File) int {
 	run, o, err := again("replay", args, nil)
-	if errors.Is(err, flag.ErrHelp) {
-		usage(stdout)
-		return exitValid
-	}
 	if err != nil {
 		return badArguments(stderr, err)
 	}

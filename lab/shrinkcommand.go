@@ -34,10 +34,6 @@ func shrinkCommand(args []string, stdout, stderr *os.File) int {
 		flags.IntVar(&limits.tries, "tries", limits.tries, "shrink: runs of each candidate, with a seed each; 0 for 2 in the simulator and 3 elsewhere")
 		flags.IntVar(&limits.runs, "runs", limits.runs, "shrink: runs of all candidates together")
 	})
-	if errors.Is(err, flag.ErrHelp) {
-		usage(stdout)
-		return exitValid
-	}
 	if err == nil && (limits.time <= 0 || limits.tries < 0 || limits.runs < 1) {
 		err = errors.New("shrink: want -for and -runs above 0, and -tries not below")
 	}
