@@ -17,7 +17,7 @@ const usage = `node is a ZooKeeper server.
   node start | start-foreground | stop | restart | print-cmd [zoo.cfg]
                               zkServer.sh's verbs; see node start -h
   node status [-q] [ADDRESS | zoo.cfg]
-                              ask a server for its role (127.0.0.1:2181 without an address);
+                              ask a server for its role, without an argument that of start;
                               exit code 0 when it serves
   node snapshot dump | summary | compare
                               look into snapshots; see node snapshot -h

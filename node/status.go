@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -17,12 +18,27 @@ import (
 
 const statusTimeout = 3 * time.Second
 
+const statusUsage = `usage: node status [-q] [ADDRESS | zoo.cfg]
+
+Asks a server for its role: at ADDRESS (host:port), or where zoo.cfg says, which is looked
+for as node start does; see node start -h. Exit code: 0 it serves, 1 it does not, 2 wrong
+arguments or configuration.
+
+  -q  print nothing, only set the exit code
+`
+
 // status asks a server for its role by the word srvr. Its exit code makes it a health
 // check: 0 when the server serves, 1 when it does not. What it prints is what zkServer.sh does.
 func status(args []string) int {
 	flags := flag.NewFlagSet("node status", flag.ContinueOnError)
-	quiet := flags.Bool("q", false, "print nothing, only set the exit code")
-	if flags.Parse(args) != nil {
+	flags.SetOutput(io.Discard)
+	quiet := flags.Bool("q", false, "")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Print(statusUsage)
+		return 0
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "node status: %v; see node status -h\n", err)
 		return 2
 	}
 	address, secured, err := statusAddress(flags.Args())
@@ -51,16 +67,24 @@ func status(args []string) int {
 // statusAddress returns where to ask. secured is nil unless the server has only a port for
 // TLS: then it has the server's own stores, so that a health check needs no others.
 func statusAddress(args []string) (address string, secured *tlsconf.Stores, err error) {
+	var name string
 	switch {
-	case len(args) == 0:
-		return "127.0.0.1:2181", nil, nil
 	case len(args) > 1:
 		return "", nil, fmt.Errorf("node status takes one address or configuration file, not %d arguments", len(args))
+	case len(args) == 1:
+		name = args[0]
 	}
-	if _, _, err := net.SplitHostPort(args[0]); err == nil {
-		return args[0], nil, nil
+	if _, _, err := net.SplitHostPort(name); err == nil {
+		return name, nil, nil
 	}
-	cfg, _, err := config.Load(args[0], config.EnvironmentOf(os.Getenv))
+	file, err := configurationFile(os.Getenv("ZOOCFGDIR"), name)
+	switch {
+	case err != nil:
+		return "", nil, err
+	case file == "":
+		return "127.0.0.1:2181", nil, nil
+	}
+	cfg, _, err := config.Load(file, config.EnvironmentOf(os.Getenv))
 	if err != nil {
 		return "", nil, err
 	}
