@@ -1,7 +1,10 @@
 package cluster
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 )
 
@@ -18,5 +21,18 @@ func TestNewThatCanNot(t *testing.T) {
 		if driver != DriverLocal && !errors.Is(err, ErrNoEngine) {
 			t.Errorf("%s: New returned %v, want ErrNoEngine", driver, err)
 		}
+	}
+}
+
+// TestSweepWithoutEngine: that no containers were looked for is no failure on a machine
+// without an engine, but where one is just down "nothing removed" would mislead.
+func TestSweepWithoutEngine(t *testing.T) {
+	t.Setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+	var log bytes.Buffer
+	if _, err := sweepEngine(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), false); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(log.String(), "no containers were looked for") {
+		t.Errorf("the log says %q", log.String())
 	}
 }
