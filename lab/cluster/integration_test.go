@@ -266,7 +266,7 @@ func testSchedule(t *testing.T, c Cluster) {
 	}
 	schedule.Steps[2].Duration = 1700 * time.Millisecond
 	const flapping = 9
-	schedule.Steps[flapping].Duration, schedule.Steps[flapping].Params = 2*time.Second, map[string]int{"periodMs": 400}
+	schedule.Steps[flapping].Duration, schedule.Steps[flapping].Params = 5*time.Second, map[string]int{"periodMs": 400}
 	var recorded events
 	outcomes, err := nemesis.Run(t.Context(), schedule, c, &recorded)
 	if err != nil {

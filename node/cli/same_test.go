@@ -75,10 +75,14 @@ func runShell(t *testing.T, cfg apache.Config, shell func(t *testing.T, addr, sc
 	return output{out, events, mask(printed.err), printed.code}
 }
 
+// sessionEvent is an event of the session. Apache's shell prints it from a thread of its
+// own, maybe in the middle of a line.
+var sessionEvent = regexp.MustCompile(`\nWATCHER::\n\nWatchedEvent .*type:None.*\n`)
+
 // separate takes the events out of an output, and empty lines, some of which are theirs.
 // Those of the session are left out: Apache's shell may end before it prints the last.
 func separate(text string) (answers, events string) {
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(sessionEvent.ReplaceAllString(text, "")) {
 		switch {
 		case strings.HasPrefix(line, "WatchedEvent ") && strings.Contains(line, "type:None"):
 		case strings.HasPrefix(line, "WatchedEvent "):
