@@ -263,7 +263,7 @@ func oneRun(ctx context.Context, o options, stdout *os.File) outcome {
 	}
 	p.say("%s", r.meta.Command)
 	announced := context.AfterFunc(ctx, func() {
-		p.say("interrupted: healing, stopping and checking what there is (once more ends the lab at once)")
+		p.say("interrupted: healing, stopping and checking what there is (once more ends the lab at once; `go run ./lab clean` then sweeps)")
 	})
 	if o.simulated() {
 		err = r.simulate(ctx)
