@@ -15,7 +15,7 @@ var packages = map[string][]string{
 	"network": {"partition*3", "loss", "reset", "rate", "duplicate", "delay", "reorder"},
 	"disk":    {"disk-full", "disk-error", "disk-slow", "log-truncated", "log-corrupted", "snapshot-truncated", "snapshot-corrupted", "data-lost"},
 	"limits":  {"cpu", "memory"},
-	"change":  {"config", "upgrade"},
+	"change":  {"config", "upgrade", "reconfig"},
 	"all":     {"process", "network", "disk", "limits", "change"},
 }
 

@@ -56,6 +56,22 @@ func (s Step) alone() bool {
 	return alone
 }
 
+// serial is a fault of which one step at a time is carried out.
+type serial interface{ serial() }
+
+// excludes reports whether two steps must not overlap.
+func (s Step) excludes(other Step) bool {
+	if s.alone() || other.alone() {
+		return true
+	}
+	fault, err := Lookup(s.Fault)
+	if err != nil {
+		return false
+	}
+	_, one := fault.(serial)
+	return one && s.Fault == other.Fault
+}
+
 // Param is a number of a step, such as how many percent of packets are lost. A
 // step that doesn't have it is carried out with Default; Plan draws it from Min
 // to Max.
@@ -84,7 +100,7 @@ var faults = slices.Concat([]Fault{
 	processFault{kind{"pause", "freezes processes and thaws them"}, hold{state: Paused}},
 	partition{kind{"partition", "drops all packets of links, between members or from clients"}},
 	processFault{kind{"stop", "ends processes with SIGTERM and starts them again"}, hold{state: Down, graceful: true}},
-}, shapeFaults, diskFaults, damageFaults, limitFaults, changeFaults)
+}, shapeFaults, diskFaults, damageFaults, limitFaults, changeFaults, reconfigFaults)
 
 // Kinds names all faults, in a fixed order.
 func Kinds() []string {

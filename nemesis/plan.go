@@ -68,15 +68,14 @@ func Plan(seed int64, kinds, members []string, total time.Duration) (Schedule, e
 }
 
 // apart is the least time between the planned heal of a step and the start of the
-// next where one of them must be alone.
+// next where the two must not overlap.
 const apart = 500 * time.Millisecond
 
-// separate cuts steps short that would reach into one that must be alone, or the
-// reverse.
+// separate cuts steps short that would reach into one that they must not overlap.
 func (s *Schedule) separate() {
 	for i := range len(s.Steps) - 1 {
 		step, next := &s.Steps[i], s.Steps[i+1]
-		if step.alone() || next.alone() {
+		if step.excludes(next) {
 			step.Duration = max(apart, min(step.Duration, next.At-step.At-apart))
 		}
 	}

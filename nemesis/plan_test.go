@@ -40,7 +40,7 @@ func TestPlanSameSeedSameSchedule(t *testing.T) {
 func TestPlanProperties(t *testing.T) {
 	variants := make(map[string]bool)
 	overlaps := 0
-	for seed := range int64(900) {
+	for seed := range int64(1500) {
 		n := 2 + int(seed)%8
 		total := time.Duration(20+seed%60) * time.Second
 		kinds := []string{Kinds()[int(seed)%len(Kinds())], "kill", "pause", "partition"}
@@ -70,12 +70,12 @@ func TestPlanProperties(t *testing.T) {
 	for _, kind := range faults {
 		for _, variant := range kind.Variants(5) {
 			if !variants[kind.Name()+" "+variant] {
-				t.Errorf("900 schedules never had %s %s", kind.Name(), variant)
+				t.Errorf("1500 schedules never had %s %s", kind.Name(), variant)
 			}
 		}
 	}
 	if overlaps == 0 {
-		t.Error("900 schedules had no overlapping steps")
+		t.Error("1500 schedules had no overlapping steps")
 	}
 }
 

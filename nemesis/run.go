@@ -158,11 +158,10 @@ func (e *executor) runStep(ctx context.Context, index int, step Step) *Outcome {
 	return out
 }
 
-// awaitTurn waits for the steps before this one where one of the two must be
-// alone.
+// awaitTurn waits for the steps before this one that it must not overlap.
 func (e *executor) awaitTurn(ctx context.Context, index int) error {
 	for before := range index {
-		if !e.steps[before].alone() && !e.steps[index].alone() {
+		if !e.steps[index].excludes(e.steps[before]) {
 			continue
 		}
 		for !e.done[before].Load() {

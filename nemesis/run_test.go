@@ -225,7 +225,7 @@ func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Se
 func TestRunPlannedSchedules(t *testing.T) {
 	for seed := range int64(20) {
 		synctest.Test(t, func(t *testing.T) {
-			e, r := newEnsemble(5), &transcript{}
+			e, r := newEnrolment(5), &transcript{}
 			s := mustPlan(t, seed, Kinds(), 5, time.Minute)
 			begin := time.Now()
 			outcomes, err := Run(t.Context(), s, e, r)

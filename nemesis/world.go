@@ -3,6 +3,7 @@ package nemesis
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 )
@@ -48,6 +49,10 @@ type world struct {
 	limits map[string]map[string]Limits
 	// ends has for each member the steps under which its process may end by itself.
 	ends map[string]map[string]bool
+	// parts has what members are to be in the ensemble where a step changes it.
+	parts map[string]Part
+	// first is the membership that was found when parts were set, nil before that.
+	first *Membership
 	// changed has the members whose turn in a step has come, by step and member.
 	changed map[string]bool
 	// notes has what steps did to members, for people.
@@ -65,6 +70,7 @@ func newWorld(injector Injector, members []string) *world {
 		disks:    make(map[string]map[string]*DiskState),
 		limits:   make(map[string]map[string]Limits),
 		ends:     make(map[string]map[string]bool),
+		parts:    make(map[string]Part),
 		changed:  make(map[string]bool),
 		notes:    make(map[string]string),
 	}
@@ -211,6 +217,41 @@ func (w *world) mayEnd(member, id string, may bool) {
 	} else {
 		delete(w.ends[member], id)
 	}
+}
+
+// want gives members their parts in the ensemble.
+func (w *world) want(members []string, part Part) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.parts)
+	for _, member := range members {
+		w.parts[member] = part
+	}
+	w.first = nil
+}
+
+// wantedParts are the parts that were last given, and the membership that was
+// found then.
+func (w *world) wantedParts() (map[string]Part, *Membership) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.parts), w.first
+}
+
+func (w *world) found(m Membership) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.first = &m
+}
+
+// cutOff reports whether a partition cuts a link of the member.
+func (w *world) cutOff(member string) bool {
+	for link := range w.blockedLinks() {
+		if link.From == member || link.To == member {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) setChanged(member, id string, changed bool) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -19,17 +18,24 @@ const (
 	configName   = "zoo.cfg"
 )
 
-// changeConfig sets or takes back the changed line; original is the whole file as
-// it was at the start.
-func changeConfig(original string, changed bool) (string, error) {
-	if !changed {
-		return original, nil
-	}
-	c, err := parseZooConfig(original)
+// changeConfig sets or takes back the changed line. The file may have been
+// rewritten by its server since it was original.
+func changeConfig(present, original string, changed bool) (string, error) {
+	c, err := parseZooConfig(present)
 	if err != nil {
 		return "", fmt.Errorf("cluster: zoo.cfg: %w", err)
 	}
-	c.set(changedKey, changedValue)
+	before, err := parseZooConfig(original)
+	if err != nil {
+		return "", fmt.Errorf("cluster: zoo.cfg: %w", err)
+	}
+	if value, had := before.values[changedKey]; changed {
+		c.set(changedKey, changedValue)
+	} else if had {
+		c.set(changedKey, value)
+	} else {
+		c.remove(changedKey)
+	}
 	return c.String(), nil
 }
 
@@ -66,18 +72,18 @@ func (l *localCluster) Change(_ context.Context, member, fault string, changed b
 		l.upgraded[member] = changed
 		return nil
 	}
-	path := filepath.Join(l.memberDir(member), configName)
 	l.mu.Lock()
 	original := l.configs[member]
 	l.mu.Unlock()
-	text, err := changeConfig(original, changed)
+	present, err := l.readConfig(member)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		return fmt.Errorf("cluster: change %s: %w", member, err)
+	text, err := changeConfig(present, original, changed)
+	if err != nil {
+		return err
 	}
-	return nil
+	return l.writeConfig(member, text)
 }
 
 // Changed implements nemesis.Changer.
@@ -109,12 +115,15 @@ func (d *dockerCluster) Change(ctx context.Context, member, fault string, change
 	if fault == "upgrade" {
 		return d.upgrade(ctx, member, changed)
 	}
-	text, err := changeConfig(d.config, changed)
+	present, err := d.readConfig(ctx, member)
 	if err != nil {
 		return err
 	}
-	_, err = d.netExec(ctx, member, "sh", "-c", `printf '%s' "$1" >"$2"`, "sh", text, d.configTarget+"/"+configName)
-	return err
+	text, err := changeConfig(present, d.config, changed)
+	if err != nil {
+		return err
+	}
+	return d.writeConfig(ctx, member, text)
 }
 
 // upgrade lets a member's other container be the one that is started next. It is

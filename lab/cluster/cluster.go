@@ -25,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"zoolab/nemesis"
@@ -128,6 +129,9 @@ func (o *Options) normalize() error {
 	}
 	if o.ComposeFile == "" {
 		o.ComposeFile = "compose.yaml"
+	}
+	if o.reconfigures() {
+		o.Config = slices.Concat(o.Config, reconfigurable())
 	}
 	return nil
 }

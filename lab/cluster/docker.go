@@ -34,6 +34,7 @@ const (
 type dockerCluster struct {
 	*netfilter
 	*disks
+	*membership
 	opts Options
 	why  string
 	cli  *client.Client
@@ -141,6 +142,7 @@ func (d *dockerCluster) Start(ctx context.Context) (err error) {
 		d.list[i].Addr = addrAt(prefix, m.hostOffset).String()
 	}
 	d.netfilter = newNetfilter(d, d.list, addrAt(prefix, hostOffset).String())
+	d.membership = newMembership(d.list, d.topo)
 	for _, stage := range []func() error{
 		func() error { return d.createVolumes(work) },
 		func() error { return d.makeDisks() },
@@ -148,6 +150,7 @@ func (d *dockerCluster) Start(ctx context.Context) (err error) {
 			return d.eachMember(func(i int, m memberSpec) error { return d.startSidecar(work, i, m, d.images.sidecar, network) })
 		},
 		func() error { return d.setup(work, d.opts.Logger) },
+		func() error { return d.giveConfigs(work) },
 		func() error {
 			return d.eachMember(func(_ int, m memberSpec) error { return d.makeNode(work, m, d.images.node, m.name, true) })
 		},
@@ -247,7 +250,7 @@ func (d *dockerCluster) mounts(member memberSpec, volumes []string) (testcontain
 		out = append(out, testcontainers.ContainerMount{
 			Source:   testcontainers.GenericVolumeMountSource{Name: d.volumeName(member, mount)},
 			Target:   testcontainers.ContainerMountTarget(mount.target),
-			ReadOnly: mount.readOnly,
+			ReadOnly: mount.readOnly && !(mount.bind() && d.opts.reconfigures()),
 		})
 	}
 	return out, nil

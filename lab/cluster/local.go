@@ -24,6 +24,7 @@ import (
 type localCluster struct {
 	*netfilter
 	*disks
+	*membership
 	opts Options
 	why  string
 	topo *topology
@@ -145,6 +146,7 @@ func (l *localCluster) Start(ctx context.Context) (err error) {
 		hosts = append(hosts, l.list[i].Addr)
 	}
 	l.netfilter = newNetfilter(l, l.list, addrAt(prefix, hostOffset).String())
+	l.membership = newMembership(l.list, l.topo)
 	l.disks, err = mountDisks(&l.opts, l.list, func(ctx context.Context, member, script string, argv ...string) (string, error) {
 		return command(ctx, "bash", append([]string{"-c", script, "bash", l.dataDir(member)}, argv...)...)
 	})

@@ -43,6 +43,11 @@ func (c *zooConfig) set(key, value string) {
 	c.values[key] = value
 }
 
+func (c *zooConfig) remove(key string) {
+	c.keys = slices.DeleteFunc(c.keys, func(k string) bool { return k == key })
+	delete(c.values, key)
+}
+
 // setServers replaces the server list. A single member is a standalone server,
 // which has none.
 func (c *zooConfig) setServers(hosts []string) {

@@ -1,6 +1,7 @@
 // Server is a stand-in for a coordination server in the tests of package
 // cluster: it reads clientPort and dataDir from a zoo.cfg, answers ruok, conf and srvr
-// on the client port, and appends a line to a file in dataDir at each start.
+// on the client port, and appends a line to a file in dataDir at each start. With
+// reconfigEnabled it also writes beside its zoo.cfg, or refuses to start.
 //
 // Usage: server serve FILE | status -q ADDRESS
 package main
@@ -56,6 +57,11 @@ func serve(path string) error {
 	}
 	if err := starts.Close(); err != nil {
 		return err
+	}
+	if config["reconfigEnabled"] == "true" {
+		if err := os.WriteFile(path+".dynamic", nil, 0o644); err != nil {
+			return err
+		}
 	}
 	listener, err := net.Listen("tcp", ":"+config["clientPort"])
 	if err != nil {
