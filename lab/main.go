@@ -20,11 +20,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"slices"
 	"strings"
-	"syscall"
 
 	"zoolab/lab/cluster"
 	"zoolab/lab/store"
@@ -189,7 +187,7 @@ func cleanCommand(args []string, stdout, stderr *os.File) int {
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return badArguments(stderr, fmt.Errorf("clean: want at most -force, got %q", args))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interrupted()
 	defer stop()
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	removed, err := cluster.Sweep(ctx, logger, force)
@@ -212,7 +210,7 @@ func runCommand(args []string, stdout, stderr *os.File) int {
 			return badArguments(stderr, err)
 		}
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interrupted()
 	defer stop()
 	go func() {
 		<-ctx.Done()

@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"zoolab/lab/store"
 )
@@ -76,7 +74,7 @@ func replayCommand(args []string, stdout, stderr *os.File) int {
 	if err != nil {
 		return badArguments(stderr, err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interrupted()
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the lab at once
 	if o.rebuilt() {

@@ -9,10 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"zoolab/lab/report"
@@ -33,7 +30,7 @@ func serveCommand(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return badArguments(stderr, fmt.Errorf("serve: %w; choose another address with -listen, 127.0.0.1:0 for any free port", err))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interrupted()
 	defer stop()
 	fmt.Fprintf(stdout, "The runs of %s are on http://%s/ (end it with Ctrl+C)\n", root, listener.Addr())
 	if err := serveStore(ctx, listener, root); err != nil {

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 	"time"
 
 	"zoolab/lab/history"
@@ -47,7 +45,7 @@ func shrinkCommand(args []string, stdout, stderr *os.File) int {
 	if len(judging(before)) == 0 {
 		return badArguments(stderr, fmt.Errorf("shrink: no checker of %s found a broken promise; its verdict is %s: %s", run.Dir, before.Verdict, before.Cause))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interrupted()
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the lab at once
 	if o.rebuilt() {
