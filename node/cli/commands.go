@@ -186,7 +186,11 @@ func printWatches(s *shell, _ context.Context, args arguments) error {
 }
 
 func addAuth(s *shell, ctx context.Context, args arguments) error {
-	return s.client.AddAuth(ctx, args.word(0), []byte(args.word(1)))
+	var auth []byte // null without a word, as Apache's shell sends it, and not empty
+	if len(args.words) > 1 {
+		auth = []byte(args.word(1))
+	}
+	return s.client.AddAuth(ctx, args.word(0), auth)
 }
 
 func whoAmI(s *shell, ctx context.Context, _ arguments) error {
