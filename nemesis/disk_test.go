@@ -44,11 +44,7 @@ func TestDiskFaultEndsProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range outcomes {
-			if o.Err != nil || !o.Effective || !o.Healed {
-				t.Errorf("%+v", o)
-			}
-		}
+		allProved(t, outcomes)
 		if err := e.untouched(); err != nil {
 			t.Error(err)
 		}
@@ -126,11 +122,7 @@ func TestDamageIsAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range outcomes {
-			if o.Err != nil || !o.Effective || !o.Healed {
-				t.Errorf("%+v", o)
-			}
-		}
+		allProved(t, outcomes)
 		for i := range 2 {
 			if outcomes[i+1].StartAt < outcomes[i].HealedAt {
 				t.Errorf("step %d began at %s, before step %d was healed at %s", i+1, outcomes[i+1].StartAt, i, outcomes[i].HealedAt)

@@ -101,11 +101,7 @@ func (e *enrolment) healed(t *testing.T, outcomes []Outcome, steps int) {
 	if len(outcomes) != steps {
 		t.Errorf("%d outcomes, want %d", len(outcomes), steps)
 	}
-	for _, o := range outcomes {
-		if o.Err != nil || !o.Effective || !o.Healed {
-			t.Errorf("%+v", o)
-		}
-	}
+	allProved(t, outcomes)
 	for member := range e.states {
 		if e.membership.Parts[member] != Participant {
 			t.Errorf("%s is left %q", member, e.membership.Parts[member])

@@ -492,3 +492,13 @@ func TestRunLeader(t *testing.T) {
 		})
 	}
 }
+
+// allProved wants every fault to have been in effect, and every heal to have healed.
+func allProved(t *testing.T, outcomes []Outcome) {
+	t.Helper()
+	for _, o := range outcomes {
+		if o.Err != nil || !o.Effective || !o.Healed {
+			t.Errorf("%+v", o)
+		}
+	}
+}

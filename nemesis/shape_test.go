@@ -70,11 +70,7 @@ func TestShapesOverlap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range outcomes {
-			if o.Err != nil || !o.Effective || !o.Healed {
-				t.Errorf("%+v", o)
-			}
-		}
+		allProved(t, outcomes)
 		if err := e.untouched(); err != nil {
 			t.Error(err)
 		}
