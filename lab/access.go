@@ -35,20 +35,22 @@ func simulatedAccess(c *sim.Cluster) access {
 	return access{
 		clock: c,
 		open: func(ctx context.Context, addr string) (clientSession, error) {
-			connected, err := c.Connect(ctx, addr, simulatedOptions(nil))
+			s := &session{addr: addr, clock: c, stray: &strayEvents{}, proceed: func(s *session, detached zk.Session) (client, error) {
+				return c.Continue(s.addr, simulatedOptions(s), detached)
+			}}
+			connected, err := c.Connect(ctx, addr, simulatedOptions(s))
 			if err != nil {
 				return nil, err
 			}
-			return &session{addr: addr, client: connected, clock: c, proceed: func(addr string, detached zk.Session, users []string) (client, error) {
-				return c.Continue(addr, simulatedOptions(users), detached)
-			}}, nil
+			s.client = connected
+			return s, nil
 		},
 		ask: func(_ context.Context, addr string) memberStatus {
 			mode, zxid, err := c.Mode(addr)
 			return memberStatus{mode: mode, zxid: zxid, err: err}
 		},
 		tree: func(ctx context.Context, member cluster.Member) (map[string]workloads.TreeNode, error) {
-			s, err := c.Connect(ctx, member.Client, simulatedOptions(nil))
+			s, err := c.Connect(ctx, member.Client, simulatedOptions(&session{stray: &strayEvents{}}))
 			if err != nil {
 				return nil, err
 			}
@@ -61,9 +63,9 @@ func simulatedAccess(c *sim.Cluster) access {
 	}
 }
 
-func simulatedOptions(users []string) sim.ClientOptions {
-	o := sim.ClientOptions{SessionTimeout: sessionTimeout, ReadTimeout: readTimeout}
-	for _, user := range users {
+func simulatedOptions(s *session) sim.ClientOptions {
+	o := sim.ClientOptions{SessionTimeout: sessionTimeout, ReadTimeout: readTimeout, Stray: s.stray.add}
+	for _, user := range s.users {
 		o.Auths = append(o.Auths, credential(user))
 	}
 	return o

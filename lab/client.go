@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"zoolab/lab/datadir"
@@ -53,11 +54,12 @@ type session struct {
 	addr   string // members that the session may use, with commas
 	client client
 	// proceed makes a client that continues a session that was detached.
-	proceed func(addr string, detached zk.Session, users []string) (client, error)
+	proceed func(s *session, detached zk.Session) (client, error)
 	clock   nemesis.Clock
 
 	users []string // presented so far
 
+	stray   *strayEvents              // those for which the client has no watch
 	fires   map[watchedPath]onceWatch // watches that have not fired yet
 	fired   []workloads.WatchEvent    // not yet handed over
 	follows [2]chan zk.Event          // of the znode alone, and recursive; nil without Follow
@@ -88,24 +90,47 @@ type onceWatch struct {
 const followCapacity = 1 << 14
 
 func openSession(ctx context.Context, addr string) (*session, error) {
-	client, err := zk.Connect(ctx, addr, clientOptions()...)
-	if err != nil {
+	s := &session{addr: addr, proceed: proceed, clock: nemesis.RealClock{}, stray: &strayEvents{}}
+	var err error
+	if s.client, err = zk.Connect(ctx, addr, s.clientOptions()...); err != nil {
 		return nil, err
 	}
-	return &session{addr: addr, client: client, proceed: proceed, clock: nemesis.RealClock{}}, nil
+	return s, nil
 }
 
 // proceed continues a session over the network.
-func proceed(addr string, detached zk.Session, users []string) (client, error) {
-	options := append(clientOptions(), zk.WithSession(detached))
-	for _, user := range users {
+func proceed(s *session, detached zk.Session) (client, error) {
+	options := append(s.clientOptions(), zk.WithSession(detached))
+	for _, user := range s.users {
 		options = append(options, zk.WithAuth("digest", credential(user)))
 	}
-	return zk.New(addr, options...)
+	return zk.New(s.addr, options...)
 }
 
-func clientOptions() []zk.Option {
-	return []zk.Option{zk.WithSessionTimeout(sessionTimeout), zk.WithReadTimeout(readTimeout)}
+func (s *session) clientOptions() []zk.Option {
+	return []zk.Option{zk.WithSessionTimeout(sessionTimeout), zk.WithReadTimeout(readTimeout), zk.WithStrayEvents(s.stray.add)}
+}
+
+// strayEvents are events that a member sent though the session had no such watch, or not
+// any more. Their client would drop them, and nobody would see that one was sent twice.
+type strayEvents struct {
+	mu     sync.Mutex // guards events
+	events []zk.Event
+}
+
+func (e *strayEvents) add(event zk.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.events = append(e.events, event)
+}
+
+// take hands the events over, each once.
+func (e *strayEvents) take() []zk.Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	events := e.events
+	e.events = nil
+	return events
 }
 
 // Server is the address of the member that the session is connected to, empty
@@ -280,6 +305,9 @@ func (s *session) Events() []workloads.WatchEvent {
 			events = append(events, eventOf(<-follows))
 		}
 	}
+	for _, event := range s.stray.take() {
+		events = append(events, eventOf(event))
+	}
 	return events
 }
 
@@ -327,7 +355,7 @@ func (s *session) Move() error {
 	if s.fires != nil || s.follows[0] != nil || s.follows[1] != nil {
 		return fmt.Errorf("%w: the session has watches", workloads.ErrNotDone)
 	}
-	client, err := s.proceed(s.addr, s.client.Detach(), s.users)
+	client, err := s.proceed(s, s.client.Detach())
 	if err != nil {
 		return fmt.Errorf("%w: %w", workloads.ErrNotDone, err)
 	}

@@ -30,6 +30,7 @@ type settings struct {
 	log                 *slog.Logger
 	rng                 *rand.Rand
 	onWatch             func(Event)
+	onStray             func(Event)
 	onSession           func(SessionEvent)
 	session             Session
 	auths               []credential
@@ -127,6 +128,14 @@ func WithSessionEvents(f func(SessionEvent)) Option {
 // wait for calls of the client. The watches' channels get the events all the same.
 func WithWatchEvents(f func(Event)) Option {
 	return func(s *settings) { s.onWatch = f }
+}
+
+// WithStrayEvents calls f with events for which the client has no watch, and which it else
+// drops. A server that keeps its promises sends them only for watches that are being removed,
+// or whose request had no answer: so who tests a server learns of an event that it sent twice.
+// For f the same holds as for that of WithWatchEvents.
+func WithStrayEvents(f func(Event)) Option {
+	return func(s *settings) { s.onStray = f }
 }
 
 // WithSession attaches to a session that exists, of this or another process. Connect

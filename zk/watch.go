@@ -245,8 +245,11 @@ func (c *Client) notify(zxid int64, d *jute.Decoder) error {
 	c.session.LastZxid, c.told = max(c.session.LastZxid, zxid), max(c.told, zxid-1)
 	fired := c.watches.fire(event.Path, seen)
 	c.mu.Unlock()
-	if fired {
+	switch {
+	case fired:
 		c.report(seen)
+	case c.onStray != nil:
+		c.onStray(seen)
 	}
 	return nil
 }

@@ -119,6 +119,33 @@ func TestReconnectBetweenEvents(t *testing.T) {
 	})
 }
 
+// TestStrayEvents hands over what a server tells of a watch that has fired.
+func TestStrayEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stray := make(chan zk.Event, 3)
+		c, p := newNetwork(t).connect(zk.WithStrayEvents(func(event zk.Event) { stray <- event }))
+		defer leave(c, p)
+		var fires <-chan zk.Event
+		done := begin(func() (err error) { _, fires, err = c.GetW(t.Context(), "/a"); return err })
+		p.reply(p.request(jute.OpGetData, nil), 5, 0, &jute.GetDataResponse{})
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		p.event(zk.EventDataChanged, "/root/a")
+		if e := await(t, fires); e.Type != zk.EventDataChanged {
+			t.Errorf("the watch saw %+v", e)
+		}
+		synctest.Wait()
+		if len(stray) > 0 {
+			t.Errorf("the event of a watch is stray: %+v", <-stray)
+		}
+		p.event(zk.EventDataChanged, "/root/a")
+		if e := <-stray; e.Type != zk.EventDataChanged || e.Path != "/a" {
+			t.Errorf("the stray event is %+v", e)
+		}
+	})
+}
+
 // TestRemoveRaces sets a watch while the path's only other one is being removed: the
 // server ends both, so the new one must be set again.
 func TestRemoveRaces(t *testing.T) {

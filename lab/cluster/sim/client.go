@@ -46,6 +46,8 @@ type ClientOptions struct {
 	SessionTimeout time.Duration // asked for
 	ReadTimeout    time.Duration // a member that is silent for longer is given up
 	Auths          [][]byte      // credentials of the scheme digest
+	// Stray takes events for which the session has no watch.
+	Stray func(zk.Event)
 }
 
 // call is a request with what comes of it.
@@ -224,7 +226,10 @@ func (n *connection) Reply(h jute.ReplyHeader, body jute.Record) {
 func (n *connection) Notify(event jute.WatcherEvent, zxid int64) {
 	if n.s.conn == n {
 		n.heardAt = n.s.c.Now()
-		n.s.watches.fire(zk.Event{Type: event.Type, Path: event.Path, Zxid: zxid})
+		seen := zk.Event{Type: event.Type, Path: event.Path, Zxid: zxid}
+		if !n.s.watches.fire(seen) {
+			n.s.options.Stray(seen)
+		}
 	}
 }
 

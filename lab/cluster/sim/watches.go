@@ -60,8 +60,8 @@ func (w *watches) answered(asked *watch, code jute.ErrorCode) {
 	w.once[kind][asked.path] = append(w.once[kind][asked.path], asked.events)
 }
 
-// fire sends an event to the watches that it concerns.
-func (w *watches) fire(event zk.Event) {
+// fire sends an event to the watches that it concerns, and reports whether there are any.
+func (w *watches) fire(event zk.Event) (fired bool) {
 	var kinds []watchKind
 	switch event.Type {
 	case zk.EventCreated, zk.EventDataChanged:
@@ -71,19 +71,22 @@ func (w *watches) fire(event zk.Event) {
 	case zk.EventChildrenChanged:
 		kinds = []watchKind{watchChildren}
 	default:
-		return
+		return false
 	}
 	for _, kind := range kinds {
 		for _, events := range w.once[kind][event.Path] {
 			events <- event
+			fired = true
 		}
 		delete(w.once[kind], event.Path)
 	}
 	for _, stays := range w.stay {
 		if stays.sees(event) {
 			stays.offer(event)
+			fired = true
 		}
 	}
+	return fired
 }
 
 func (w *watch) sees(event zk.Event) bool {
