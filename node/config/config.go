@@ -82,7 +82,6 @@ type Clients struct {
 	LargeRequestThresholdBytes int // largeRequestThreshold: what is longer is large; -1 for no limit on large ones
 	LargeRequestMaxBytes       int // largeRequestMaxBytes: all large requests that wait for their outcome
 	SessionlessTimeoutMs       int // nio.sessionlessCnxnTimeout: connections without a session
-	KeepAlive                  bool
 	LocalSessionsEnabled       bool
 	LocalSessionsUpgrading     bool
 	PortUnification            bool // client.portUnification: TLS and plain on one port
@@ -132,7 +131,6 @@ type Ensemble struct {
 	MaxConcurrentDiffSyncs        int  // leader.maxConcurrentDiffSyncs
 	MaxConcurrentSnapSyncs        int  // leader.maxConcurrentSnapSyncs
 	ObserverMasterPort            int  // observerMasterPort; 0 for none
-	ObserverSyncEnabled           bool // syncEnabled: observers write logs and snapshots
 	ListenOnAllIPs                bool // quorumListenOnAllIPs
 	CnxTimeoutMs                  int  // cnxTimeout: opening an election connection
 	QuorumCnxnTimeoutMs           int  // quorumCnxnTimeoutMs; -1 for syncLimit ticks
@@ -140,7 +138,6 @@ type Ensemble struct {
 	MinNotificationMs             int  // fastleader.minNotificationInterval
 	MaxNotificationMs             int  // fastleader.maxNotificationInterval
 	MaxTimeToWaitForEpochMs       int  // leader.maxTimeToWaitForEpoch; -1 for initLimit ticks
-	KeepAlive                     bool // tcpKeepAlive
 	MultiAddressEnabled           bool // multiAddress.enabled: several addresses a server
 	MultiAddressReachabilityCheck bool // multiAddress.reachabilityCheckEnabled
 	MultiAddressReachabilityMs    int  // multiAddress.reachabilityCheckTimeoutMs
@@ -191,11 +188,10 @@ type Admin struct {
 	// RateLimiterIntervalMs is how long the guarded commands must wait for each other
 	// (admin.rateLimiterIntervalInMS).
 	RateLimiterIntervalMs int
-	MetricsClassName      string // metricsProvider.className
 	MetricsHost           string // metricsProvider.httpHost
 	MetricsPort           int    // metricsProvider.httpPort
 	MetricsJVMInfo        bool   // metricsProvider.exportJvmInfo
-	PrometheusExporter    bool   // the class name is that of Apache's Prometheus exporter
+	PrometheusExporter    bool   // the class name (metricsProvider.className) is that of Apache's Prometheus exporter
 }
 
 // Audit has what concerns the audit log.
@@ -243,7 +239,7 @@ func defaults() *Config {
 		},
 		Auth: Auth{DigestEnabled: true, DigestAlgorithm: auth.DefaultDigest, JAASSection: "Server"},
 		Ensemble: Ensemble{
-			StandaloneEnabled: true, LeaderServes: true, ObserverSyncEnabled: true,
+			StandaloneEnabled: true, LeaderServes: true,
 			MaxConcurrentSnapSyncs: 10, MaxConcurrentDiffSyncs: 100,
 			CnxTimeoutMs: 5000, QuorumCnxnTimeoutMs: -1,
 			ElectionPortBindRetries: 3, MinNotificationMs: 200, MaxNotificationMs: 60_000,

@@ -74,7 +74,7 @@ func TestSamples(t *testing.T) {
 		{"kubernetes_operator.cfg", "1", nil, func(c *Config) bool {
 			return c.Auth.SkipACL && c.Storage.SnapCount == 10000 && c.Storage.PreAllocSizeBytes == 64<<20 && c.ReconfigEnabled
 		}},
-		{"tls_sasl.cfg", "2", []string{"serverCnxnFactory: has no effect", "quorum.cnxn.threads.size: has no effect"}, func(c *Config) bool {
+		{"tls_sasl.cfg", "2", []string{"serverCnxnFactory: has no effect", "servicePrincipal: has no effect here: this server has no Kerberos", "quorum.cnxn.threads.size: has no effect"}, func(c *Config) bool {
 			return c.Clients.SecureAddr == (HostPort{Port: 2281}) && c.Clients.Addr.Port == 0 && c.Ensemble.SSLQuorum &&
 				c.Ensemble.SASL.User == "member" && c.Ensemble.SASL.Users["member"] == "quorumsecret" && c.Auth.Users["bob"] == "bobsecret" &&
 				c.JuteMaxBufferBytes == 4<<20 && c.JuteExtraSizeBytes == 4<<20 && c.Auth.SuperDigest != "" &&

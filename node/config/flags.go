@@ -40,7 +40,7 @@ var fileOnly = []string{
 var barePrefixes = []string{"fsync.warningthresholdms", "java.security.auth.login.config", "jute.maxbuffer", "readonlymode.enabled", "znode.container."}
 
 // silentFlags begin flags that only tell Java where and how to write its log.
-var silentFlags = []string{"audit.impl.class", "auditlog.", "console.", "jmx.", "log.", "root.logger", "tracelog."}
+var silentFlags = []string{"auditlog.", "console.", "jmx.", "log.", "root.logger", "tracelog."}
 
 // readFlags takes the properties of the flags, of several with one name the last. As in
 // Apache's server, what zoo.cfg says counts more.

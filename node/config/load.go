@@ -34,7 +34,7 @@ func Load(path string, env Environment) (*Config, []Warning, error) {
 
 // Parse is Load for the content of a zoo.cfg, which file names in messages.
 func Parse(file, content string, options Options) (*Config, []Warning, error) {
-	p := parser{draft: draft{Config: *defaults()}, options: options,
+	p := parser{draft: draft{Config: *defaults(), observerSync: true}, options: options,
 		lines: make(map[string]place)}
 	p.File = file
 	p.readStatic(content)

@@ -19,6 +19,8 @@ type draft struct {
 	secureClientPortAddress string
 	peerType                Role
 	dynamicConfigFile       string
+	metricsClassName        string
+	observerSync            bool
 	auth                    authDraft
 }
 
@@ -48,7 +50,6 @@ var clientSettings = []setting{
 	{key: "localSessionsUpgradingEnabled", set: boolean(func(d *draft) *bool { return &d.Clients.LocalSessionsUpgrading })},
 	{key: "globalOutstandingLimit", set: propertyInteger(func(d *draft) *int { return &d.Clients.GlobalOutstandingLimit }, notNegative, "1000")},
 	{key: "nio.sessionlessCnxnTimeout", set: propertyInteger(func(d *draft) *int { return &d.Clients.SessionlessTimeoutMs }, positive, "10000 (milliseconds)")},
-	{key: "clientTcpKeepAlive", set: boolean(func(d *draft) *bool { return &d.Clients.KeepAlive })},
 	{key: "client.portUnification", set: boolean(func(d *draft) *bool { return &d.Clients.PortUnification })},
 	{key: "client.certReload", set: setCertReload},
 	{key: "netty.server.outstandingHandshake.limit", aliases: []string{"outstandingHandshake.limit"},
@@ -120,7 +121,7 @@ var ensembleSettings = []setting{
 	{key: "quorumListenOnAllIPs", set: boolean(func(d *draft) *bool { return &d.Ensemble.ListenOnAllIPs })},
 	{key: "leaderServes", set: yesNo(func(d *draft) *bool { return &d.Ensemble.LeaderServes })},
 	{key: "syncEnabled", aliases: []string{"observer.syncEnabled"},
-		set: boolean(func(d *draft) *bool { return &d.Ensemble.ObserverSyncEnabled })},
+		set: boolean(func(d *draft) *bool { return &d.observerSync })},
 	{key: "observerMasterPort", set: integer(func(d *draft) *int { return &d.Ensemble.ObserverMasterPort }, portRange, "2191")},
 	{key: "cnxTimeout", set: integer(func(d *draft) *int { return &d.Ensemble.CnxTimeoutMs }, positive, "5000 (milliseconds)")},
 	{key: "quorumCnxnTimeoutMs", set: propertyInteger(func(d *draft) *int { return &d.Ensemble.QuorumCnxnTimeoutMs }, orUnset, "-1")},
@@ -133,7 +134,6 @@ var ensembleSettings = []setting{
 		set: propertyInteger(func(d *draft) *int { return &d.Ensemble.MaxConcurrentSnapSyncs }, positive, "10")},
 	{key: "leader.maxConcurrentDiffSyncs", aliases: []string{"maxConcurrentDiffSyncs"},
 		set: propertyInteger(func(d *draft) *int { return &d.Ensemble.MaxConcurrentDiffSyncs }, positive, "100")},
-	{key: "tcpKeepAlive", set: boolean(func(d *draft) *bool { return &d.Ensemble.KeepAlive })},
 	{key: "multiAddress.enabled", set: boolean(func(d *draft) *bool { return &d.Ensemble.MultiAddressEnabled })},
 	{key: "multiAddress.reachabilityCheckEnabled", set: boolean(func(d *draft) *bool { return &d.Ensemble.MultiAddressReachabilityCheck })},
 	{key: "multiAddress.reachabilityCheckTimeoutMs", set: integer(func(d *draft) *int { return &d.Ensemble.MultiAddressReachabilityMs }, positive, "1000 (milliseconds)")},
@@ -179,7 +179,7 @@ var adminSettings = []setting{
 	{key: "admin.snapshot.enabled", set: boolean(func(d *draft) *bool { return &d.Admin.SnapshotEnabled })},
 	{key: "admin.restore.enabled", set: boolean(func(d *draft) *bool { return &d.Admin.RestoreEnabled })},
 	{key: "admin.rateLimiterIntervalInMS", set: propertyInteger(func(d *draft) *int { return &d.Admin.RateLimiterIntervalMs }, notNegative, "300000 (milliseconds)")},
-	{key: "metricsProvider.className", set: text(func(d *draft) *string { return &d.Admin.MetricsClassName })},
+	{key: "metricsProvider.className", set: text(func(d *draft) *string { return &d.metricsClassName })},
 	{key: "metricsProvider.httpHost", set: text(func(d *draft) *string { return &d.Admin.MetricsHost })},
 	{key: "metricsProvider.httpPort", set: integer(func(d *draft) *int { return &d.Admin.MetricsPort }, portRange, "7000")},
 	{key: "metricsProvider.exportJvmInfo", set: boolean(func(d *draft) *bool { return &d.Admin.MetricsJVMInfo })},
@@ -197,34 +197,46 @@ var settingsByName = func() map[string]*setting {
 	return byName
 }()
 
-// knownPrefixes begin keys that are kept in Properties without a warning.
-var knownPrefixes = []string{
-	"admin.", "audit.", "authProvider.", "client.", "DigestAuthenticationProvider.", "enforce.auth.",
-	"jvm.pause.", "kerberos.", "metricsProvider.", "quorum.auth.", "sasl.", "SASLAuthenticationProvider.",
-	"security.", "server.", "superUser.", "X509AuthenticationProvider.",
-}
+// numberedPrefixes begin keys that are kept in Properties, since what follows is a number or
+// a name that the operator chose; see parser.numbered.
+var numberedPrefixes = []string{"authProvider.", "superUser."}
 
-// idle are keys of Apache's that tune what this server does differently. They
-// are in use, so they get a warning that says so instead of "unknown".
-var idle = []string{
-	"advancedFlowControlEnabled", "bitHashCacheSize", "closeSessionTxn.enabled",
-	"commitProcessor.maxCommitBatchSize", "commitProcessor.maxReadBatchSize",
-	"commitProcessor.numWorkerThreads", "commitProcessor.shutdownTimeout",
-	"emulate353TTLNodes", "enableEagerACLCheck",
-	"follower.skipLearnerRequestToNextProcessor", "forward_learner_requests_to_commit_processor_disabled",
-	"intBufferStartingSizeBytes",
-	"leader.ackLoggingFrequency", "leader.closeSocketAsync", "leaderConnectDelayDuringRetryMs",
-	"learner.asyncSending", "learner.closeSocketAsync", "maxGetChildrenResponseCacheSize",
-	"maxInProcessingDeadWatchers", "maxResponseCacheSize", "messageTracker.BufferSize",
-	"messageTracker.Enabled", "netty.advancedFlowControl.enabled",
-	"netty.server.earlyDropSecureConnectionHandshakes",
-	"nio.directBufferBytes", "nio.numSelectorThreads", "nio.numWorkerThreads", "nio.shutdownTimeout",
-	"observer.election.DelayMs", "observer.reconnectDelayMs", "observerMaster.sizeLimit",
-	"pathStats.enabled", "quorum.cnxn.threads.size",
-	"request_throttler.shutdownTimeout",
-	"serverCnxnFactory", "ssl.quorum.sslProvider", "ssl.sslProvider",
-	"watchManagerName", "watcherCleanIntervalInSeconds",
-	"watcherCleanThreadsNum", "watcherCleanThreshold",
+// idle are keys of Apache's that mean nothing here. They are in use, so they get a warning
+// that says so instead of "unknown". docs/operations.md lists them.
+var idle = map[string][]string{
+	"it tunes an implementation that works differently": {
+		"admin.httpVersion", "advancedFlowControlEnabled", "bitHashCacheSize", "closeSessionTxn.enabled",
+		"commitProcessor.maxCommitBatchSize", "commitProcessor.maxReadBatchSize",
+		"commitProcessor.numWorkerThreads", "commitProcessor.shutdownTimeout",
+		"emulate353TTLNodes", "enableEagerACLCheck",
+		"follower.skipLearnerRequestToNextProcessor", "forceSnapshotSync", "forward_learner_requests_to_commit_processor_disabled",
+		"intBufferStartingSizeBytes",
+		"leader.ackLoggingFrequency", "leader.closeSocketAsync", "leaderConnectDelayDuringRetryMs",
+		"learner.asyncSending", "learner.closeSocketAsync", "maxGetChildrenResponseCacheSize",
+		"maxInProcessingDeadWatchers", "maxResponseCacheSize", "messageTracker.BufferSize", "messageTracker.Enabled",
+		"metricsProvider.maxQueueSize", "metricsProvider.numWorkerThreads", "metricsProvider.workerShutdownTimeoutMs",
+		"netty.advancedFlowControl.enabled", "netty.server.earlyDropSecureConnectionHandshakes",
+		"nio.directBufferBytes", "nio.numSelectorThreads", "nio.numWorkerThreads", "nio.shutdownTimeout",
+		"observer.election.DelayMs", "observer.reconnectDelayMs", "observerMaster.sizeLimit",
+		"quorum.cnxn.threads.size", "request_throttler.shutdownTimeout",
+		"serverCnxnFactory", "ssl.quorum.sslProvider", "ssl.sslProvider",
+		"watchManagerName", "watcherCleanIntervalInSeconds", "watcherCleanThreadsNum", "watcherCleanThreshold",
+	},
+	"this server has no Kerberos": {
+		"kerberos.canonicalizeHostNames", "kerberos.removeHostFromPrincipal", "kerberos.removeRealmFromPrincipal",
+		"quorum.auth.kerberos.servicePrincipal", "requireKerberosConfig", "security.auth_to_local", "server.principal", "server.realm",
+	},
+	"it is a client's": {
+		"client.secure", "clientCnxnSocket", "disableAutoWatchReset", "request.timeout",
+		"sasl.client", "sasl.client.canonicalize.hostname", "sasl.client.username", "sasl.clientconfig",
+	},
+	"keep-alive packets of TCP are always sent": {"clientTcpKeepAlive", "tcpKeepAlive"},
+	"this server does not count paths": {
+		"pathStats.delay", "pathStats.enabled", "pathStats.initialDelay", "pathStats.maxDepth", "pathStats.sampleRate",
+		"pathStats.slotCapacity", "pathStats.slotDuration", "pathStats.topPathMax",
+	},
+	"it names a Java class; audit.file says where the events go":  {"audit.impl.class"},
+	"quorums are decided without an oracle, by the members alone": {"oraclePath"},
 }
 
 // electionAlg is the only algorithm that is left in Apache's servers and here.
@@ -255,16 +267,16 @@ func unknownKey(bare string) string {
 	if bare == "superUser" {
 		return "" // of the users of SASL
 	}
-	for _, prefix := range knownPrefixes {
-		if strings.HasPrefix(strings.TrimPrefix(bare, propertyPrefix), prefix) {
+	bare = strings.TrimPrefix(bare, propertyPrefix)
+	for _, prefix := range numberedPrefixes {
+		if strings.HasPrefix(bare, prefix) {
 			return ""
 		}
 	}
-	if slices.Contains(idle, bare) {
-		return "has no effect on this server: it tunes an implementation that works differently"
-	}
-	if bare == "oraclePath" {
-		return "is not supported: quorums are decided without an oracle"
+	for why, keys := range idle {
+		if slices.Contains(keys, bare) {
+			return "has no effect here: " + why
+		}
 	}
 	if near := nearestKey(bare); near != "" {
 		return "is not a known setting and has no effect; did you mean " + near + "?"

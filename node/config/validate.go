@@ -76,15 +76,18 @@ func (p *parser) checkRanges() {
 	needs("quorum.auth.serverRequireSasl", p.Ensemble.SASL.ServerRequired, "quorum.auth.enableSasl", p.Ensemble.SASL.Enabled)
 	needs("quorum.auth.learnerRequireSasl", p.Ensemble.SASL.LearnerRequired, "quorum.auth.enableSasl", p.Ensemble.SASL.Enabled)
 	needs("quorum.auth.serverRequireSasl", p.Ensemble.SASL.ServerRequired, "quorum.auth.learnerRequireSasl", p.Ensemble.SASL.LearnerRequired)
+	if !p.observerSync {
+		p.warn("syncEnabled", "false has no effect here: observers write a log and snapshots, too, and are sent only what they missed when they come back")
+	}
 	if !p.Storage.ForceSync {
 		p.warn("forceSync", "acknowledged writes can be lost when the machine loses power")
 	}
-	switch p.Admin.MetricsClassName {
+	switch p.metricsClassName {
 	case prometheusProvider:
 		p.Admin.PrometheusExporter = true
 	case "", defaultProvider, nullProvider:
 	default:
-		p.warn("metricsProvider.className", "%q is not a provider of this server: metrics are not exported", p.Admin.MetricsClassName)
+		p.warn("metricsProvider.className", "%q is not a provider of this server: metrics are not exported", p.metricsClassName)
 	}
 	if p.JuteExtraSizeBytes < 0 {
 		p.JuteExtraSizeBytes = p.JuteMaxBufferBytes

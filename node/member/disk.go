@@ -18,17 +18,22 @@ type disk struct {
 	m *Member
 
 	// Owned by the event loop.
-	fresh      []replica.Effect
-	freshBytes int
+	fresh       []replica.Effect
+	freshBytes  int
+	freshUrgent bool // something of fresh is no append
 
 	mu           sync.Mutex
 	wake         sync.Cond
 	pending      []replica.Effect
 	pendingBytes int
+	urgent       bool      // something of pending is no append, and waits for nothing
 	pendingSince time.Time // when the first of pending came
 	stopped      bool
 
 	maxPendingBytes int // the constant, less in tests
+
+	// Owned by run. lastSync is when the disk last had everything.
+	lastSync time.Time
 
 	snapshots sync.WaitGroup
 	saving    atomic.Bool // a snapshot is being written
@@ -48,6 +53,8 @@ func (d *disk) queue(e replica.Effect) {
 	d.fresh = append(d.fresh, e)
 	if a, ok := e.(zab.Append); ok {
 		d.freshBytes += len(a.Payload)
+	} else {
+		d.freshUrgent = true
 	}
 }
 
@@ -61,11 +68,12 @@ func (d *disk) flush() {
 	}
 	d.pending = append(d.pending, d.fresh...)
 	d.pendingBytes += d.freshBytes
+	d.urgent = d.urgent || d.freshUrgent
 	pendingBytes := d.pendingBytes
 	d.mu.Unlock()
 	d.wake.Signal()
 	clear(d.fresh)
-	d.fresh, d.freshBytes = d.fresh[:0], 0
+	d.fresh, d.freshBytes, d.freshUrgent = d.fresh[:0], 0, false
 	if pendingBytes > d.maxPendingBytes {
 		d.m.fail(fmt.Errorf("the disk of %s hangs or is too slow for the load: %d bytes of log wait for it",
 			d.m.cfg.Storage.DataLogDir, pendingBytes))
@@ -84,13 +92,15 @@ func (d *disk) run() {
 	defer d.snapshots.Wait()
 	defer d.m.logPanic("disk")
 	var batch []replica.Effect
+	d.lastSync = time.Now()
 	for {
 		d.mu.Lock()
 		for len(d.pending) == 0 && !d.stopped {
 			d.wake.Wait()
 		}
+		d.gather()
 		clear(batch)
-		batch, d.pending, d.pendingBytes = d.pending, batch[:0], 0
+		batch, d.pending, d.pendingBytes, d.urgent = d.pending, batch[:0], 0, false
 		since := d.pendingSince
 		d.mu.Unlock()
 		if len(batch) == 0 {
@@ -102,6 +112,35 @@ func (d *disk) run() {
 			return
 		}
 		d.measure(batch, since, began)
+	}
+}
+
+// gather waits, with flushDelay, for more appends to make durable together: until so long after
+// the last sync, until maxBatchSize of them are there, or until none came for
+// maxWriteQueuePollTime. d.mu is held.
+func (d *disk) gather() {
+	c := &d.m.cfg.Storage
+	delay := time.Duration(c.FlushDelayMs) * time.Millisecond
+	if delay == 0 {
+		return
+	}
+	poll := delay / 3
+	if c.MaxWriteQueuePollMs >= 0 {
+		poll = time.Duration(c.MaxWriteQueuePollMs) * time.Millisecond
+	}
+	for came := 0; !d.stopped && !d.urgent && came < len(d.pending) && len(d.pending) < c.MaxBatchSize; {
+		came = len(d.pending)
+		wait := min(poll, delay-time.Since(d.lastSync))
+		if wait <= 0 {
+			return
+		}
+		timer := time.AfterFunc(wait, func() {
+			d.mu.Lock() // so that this does not come before Wait
+			defer d.mu.Unlock()
+			d.wake.Signal()
+		})
+		d.wake.Wait()
+		timer.Stop()
 	}
 }
 
@@ -119,41 +158,53 @@ func (d *disk) measure(batch []replica.Effect, since, began time.Time) {
 		return
 	}
 	x.LogRecords.Add(records)
-	x.DiskBatch.Observe(records)
 	x.DiskQueueTime.Observe(began.Sub(since).Microseconds())
 	x.DiskFlush.Observe(ended.Sub(began).Microseconds())
 	x.DiskQueueAndFlush.Observe(ended.Sub(since).Microseconds())
 }
 
-// carryOut makes a batch durable and says so. Appends are synced together, before the
-// next effect that must come after them and at the end.
+// carryOut makes a batch durable and says so. Appends are synced together, up to maxBatchSize
+// of them, before the next effect that must come after them and at the end.
 func (d *disk) carryOut(batch []replica.Effect) error {
-	s := d.m.storage
 	var seq uint64
+	appended := 0
+	sync := func() error {
+		if err := d.m.storage.Sync(); err != nil {
+			return err
+		}
+		if d.lastSync = time.Now(); appended > 0 {
+			d.m.metrics.DiskBatch.Observe(int64(appended))
+		}
+		if seq > 0 {
+			d.m.postCore(zab.DiskDone{Seq: seq})
+		}
+		seq, appended = 0, 0
+		return nil
+	}
 	for _, e := range batch {
-		if a, ok := e.(zab.Append); ok {
-			if err := s.Append(a.Zxid, a.Payload); err != nil {
+		a, isAppend := e.(zab.Append)
+		if isAppend {
+			if err := d.m.storage.Append(a.Zxid, a.Payload); err != nil {
 				return err
 			}
 			seq = a.Seq
-			continue
+			if appended++; appended < d.m.cfg.Storage.MaxBatchSize {
+				continue
+			}
 		}
-		if err := s.Sync(); err != nil {
+		if err := sync(); err != nil {
 			return err
+		}
+		if isAppend {
+			continue
 		}
 		done, err := d.other(e)
 		if err != nil {
 			return err
 		}
-		seq = max(seq, done)
+		seq = done
 	}
-	if err := s.Sync(); err != nil {
-		return err
-	}
-	if seq > 0 {
-		d.m.postCore(zab.DiskDone{Seq: seq})
-	}
-	return nil
+	return sync()
 }
 
 // other carries out everything but an append and returns the effect's Seq, 0 for one without.

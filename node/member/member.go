@@ -190,6 +190,9 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int, lastCount
 			MaxSyncLogBytes: maxSyncLogBytes,
 			QuorumAddresses: quorumAddresses(&m.cfg.Membership), Reconfig: m.reconfig(),
 			ConnectLimitTicks: int64(m.cfg.Ensemble.ConnectToLearnerMasterTicks),
+			EpochWaitMs:       epochWaitMs(m.cfg),
+			FirstResendMs:     int64(m.cfg.Ensemble.MinNotificationMs),
+			MostResendMs:      int64(m.cfg.Ensemble.MaxNotificationMs),
 			ObserverMasters:   m.cfg.Ensemble.ObserverMasterPort > 0,
 			MaxSnapSyncs:      m.cfg.Ensemble.MaxConcurrentSnapSyncs,
 			MaxDiffSyncs:      m.cfg.Ensemble.MaxConcurrentDiffSyncs,
@@ -218,6 +221,15 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int, lastCount
 		Rand:               rand.New(rand.NewChaCha8(seed)),
 	}, boot, t, m.now())
 	return nil
+}
+
+// epochWaitMs is zab.Config's; Apache's -1 stands for no limit, 0 for none of patience.
+func epochWaitMs(cfg *config.Config) int64 {
+	ms := cfg.Ensemble.MaxTimeToWaitForEpochMs
+	if ms < 0 {
+		return 0
+	}
+	return int64(max(1, ms))
 }
 
 // configText returns what /zookeeper/config shows.

@@ -16,10 +16,14 @@ func (m *Member) peerConfig() peer.Config {
 		ListenOnAllIPs:  e.ListenOnAllIPs,
 		DialTimeout:     time.Duration(e.CnxTimeoutMs) * time.Millisecond,
 		StallTimeout:    time.Duration(e.SyncLimitTicks*m.cfg.TickTimeMs) * time.Millisecond,
+		BindAttempts:    e.ElectionPortBindRetries,
 		MaxFieldBytes:   m.cfg.JuteMaxBufferBytes + m.cfg.JuteExtraSizeBytes,
 		MaxQueuedBytes:  256 << 20,
 		MultiAddress:    e.MultiAddressEnabled,
 		Security:        m.peerSecurity,
+	}
+	if e.QuorumCnxnTimeoutMs > 0 {
+		c.ElectionHelloTimeout = time.Duration(e.QuorumCnxnTimeoutMs) * time.Millisecond
 	}
 	if e.MultiAddressReachabilityCheck {
 		c.ReachableTimeout = time.Duration(e.MultiAddressReachabilityMs) * time.Millisecond

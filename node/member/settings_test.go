@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-zookeeper/zk"
 
@@ -129,6 +130,41 @@ func TestForceSync(t *testing.T) {
 		if got := fs.Count(vfs.OpSync)-before >= 20; got != want {
 			t.Errorf("forceSync=%s: %d syncs of 20 writes", value, fs.Count(vfs.OpSync)-before)
 		}
+	}
+}
+
+// TestBatches: maxBatchSize bounds what one sync makes durable; flushDelay holds writes back
+// for others to come.
+func TestBatches(t *testing.T) {
+	t.Parallel()
+	const writes = 160 // from 16 goroutines
+	for _, test := range []struct {
+		settings []string
+		one      time.Duration // what a lone write takes at least
+		syncs    [2]int        // of the log, at least and at most
+	}{
+		{[]string{"maxBatchSize=1"}, 0, [2]int{writes, 2 * writes}},
+		{[]string{"flushDelay=300"}, 100 * time.Millisecond, [2]int{writes / 16, writes / 4}},
+		{[]string{"flushDelay=300", "maxWriteQueuePollTime=30"}, 30 * time.Millisecond, [2]int{writes / 16, writes / 4}},
+		{[]string{"flushDelay=60000", "maxWriteQueuePollTime=60000", "maxBatchSize=1"}, 0, [2]int{writes, 2 * writes}},
+	} {
+		t.Run(strings.Join(test.settings, " "), func(t *testing.T) {
+			fs := vfs.NewFaulty(vfs.OS{})
+			m := start(t, standalone(t, t.TempDir(), test.settings...), fs)
+			c := connect(t, m)
+			before := fs.Count(vfs.OpSync)
+			createMany(t, c, "n", writes, 10)
+			if syncs := int(fs.Count(vfs.OpSync) - before); syncs < test.syncs[0] || syncs > test.syncs[1] {
+				t.Errorf("%d syncs of %d writes, want %v", syncs, writes, test.syncs)
+			}
+			began := time.Now()
+			if _, err := create(c, 1000, 1001); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took < test.one {
+				t.Errorf("a lone write took %v, want at least %v", took, test.one)
+			}
+		})
 	}
 }
 

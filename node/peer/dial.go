@@ -38,6 +38,24 @@ func (t *Transport) listen(port string, addresses []string, serve func(net.Conn)
 	return nil
 }
 
+// listenPatiently is listen for the start, when nobody can go on without the port.
+func (t *Transport) listenPatiently(port string, addresses []string, serve func(net.Conn)) error {
+	for attempt := 1; ; attempt++ {
+		err := t.listen(port, addresses, serve)
+		if err == nil || attempt == t.cfg.BindAttempts {
+			return err
+		}
+		t.log.Warn("can't open a port for peers, trying again", "port", port, "addresses", addresses, "attempt", attempt, "err", err)
+		t.mu.Lock()
+		t.closePort(port) // what was opened of it
+		t.mu.Unlock()
+		time.Sleep(bindRetry)
+	}
+}
+
+// bindRetry is the pause that Apache's server makes, too.
+const bindRetry = time.Second
+
 // onAllIPs replaces hosts by all addresses of the machine, once for each port.
 func onAllIPs(addresses []string) ([]string, error) {
 	var all []string

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -207,7 +208,7 @@ func (t *Transport) acceptElection(c net.Conn) {
 func (t *Transport) readHello(c net.Conn) (p *electionPeer, opened net.Conn, br *bufio.Reader, err error) {
 	t.startHello(c)
 	defer t.endHello(c)
-	deadline := time.Now().Add(t.cfg.StallTimeout)
+	deadline := time.Now().Add(cmp.Or(t.cfg.ElectionHelloTimeout, t.cfg.StallTimeout))
 	var hello jute.InitialMessage
 	if opened, br, err = t.open(c, deadline); err == nil {
 		hello, err = readInitialMessage(br)

@@ -71,7 +71,7 @@ func addresses(t *testing.T, n int) map[int64]Address {
 func config(sid int64, members map[int64]Address) Config {
 	return Config{
 		SID: sid, Members: members, DialTimeout: time.Second, StallTimeout: 2 * time.Second,
-		MaxFieldBytes: 1 << 20, MaxQueuedBytes: 8 << 20,
+		BindAttempts: 1, MaxFieldBytes: 1 << 20, MaxQueuedBytes: 8 << 20,
 	}
 }
 

@@ -56,6 +56,12 @@ type Config struct {
 	// StallTimeout is how long a peer may leave what was sent to it unacknowledged, or a
 	// write blocked, before its connection is given up.
 	StallTimeout time.Duration
+	// ElectionHelloTimeout is how long whoever opens a connection to the election port may take
+	// to say who it is; StallTimeout if 0.
+	ElectionHelloTimeout time.Duration
+	// BindAttempts is how often Listen tries to open a port that can't be opened, with a pause of a
+	// second between; 0 for no end. What is wrong may pass: the port of a server that is about to end.
+	BindAttempts int
 	// MaxFieldBytes bounds a buffer in a packet (jute.maxbuffer and room for headers).
 	MaxFieldBytes int
 	// MaxQueuedBytes bounds what waits for one connection; a learner further behind is cut off.
@@ -131,7 +137,7 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Transport, error) {
 		{electionPort, own.Election, t.acceptElection},
 		{masterPort, own.Master, t.acceptObserver},
 	} {
-		if err := t.listen(port.name, port.addresses, port.serve); err != nil {
+		if err := t.listenPatiently(port.name, port.addresses, port.serve); err != nil {
 			t.Shutdown()
 			return nil, fmt.Errorf("%s port of member %d: %w", port.name, cfg.SID, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509/pkix"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -317,6 +318,32 @@ func TestRefusedPeerIsCalledRarely(t *testing.T) {
 		defer p.mu.Unlock()
 		return p.pause >= 4*redialFirst
 	})
+}
+
+// TestPatience: how long a caller of the election port may take is not what a caller of the
+// quorum port may; and how often a taken port is tried.
+func TestPatience(t *testing.T) {
+	cfg := config(1, addresses(t, 1))
+	cfg.StallTimeout, cfg.ElectionHelloTimeout = time.Minute, 200*time.Millisecond
+	m := start(t, cfg)
+	awaitEnd(t, dialRaw(t, cfg.Members[1].Election[0]))
+	m.shutdownSoon()
+
+	taken, err := net.Listen("tcp", cfg.Members[1].Election[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.BindAttempts = 2
+	began := time.Now()
+	if _, err := Listen(cfg, Hooks{}, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "election port") {
+		t.Errorf("the port is taken, and the error is %v", err)
+	}
+	if took := time.Since(began); took < bindRetry || took >= 2*bindRetry {
+		t.Errorf("two attempts took %v", took)
+	}
+	cfg.BindAttempts = 0
+	time.AfterFunc(bindRetry/2, func() { _ = taken.Close() })
+	start(t, cfg)
 }
 
 // TestSlowHandshakesEnd: who connects to a port with TLS and dawdles, at the first byte or

@@ -81,6 +81,8 @@ func New(cfg Config, boot Boot) *Core {
 	// Whoever has a transaction or the current epoch of an epoch has accepted it, also
 	// when a data directory of an old version has no file that says so.
 	accepted := max(boot.AcceptedEpoch, boot.CurrentEpoch, epochOf(boot.LastZxid))
+	cfg.FirstResendMs = cmp.Or(cfg.FirstResendMs, firstResendMs)
+	cfg.MostResendMs = cmp.Or(cfg.MostResendMs, mostResendMs)
 	return &Core{
 		cfg:           cfg,
 		acceptedEpoch: accepted,

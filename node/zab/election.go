@@ -10,7 +10,7 @@ import (
 // Fast leader election, to interoperate with Apache's FastLeaderElection: members
 // exchange votes in rounds (the logical clock) until a quorum agrees on the best one.
 
-// Interval at which a vote is sent again while nothing is heard.
+// Default interval at which a vote is sent again while nothing is heard.
 const (
 	firstResendMs = 200
 	mostResendMs  = 60_000
@@ -71,7 +71,7 @@ func (c *Core) startElection(lost int64) {
 	e := &c.election
 	e.lost = lost
 	e.startedMs = c.nowMs
-	e.resendMs = firstResendMs
+	e.resendMs = c.cfg.FirstResendMs
 	e.decided = false
 	e.established = make(map[int64]vote)
 	e.round++
@@ -409,7 +409,7 @@ func (c *Core) tickElection() {
 		return
 	}
 	if c.nowMs >= e.resendAtMs {
-		e.resendMs = min(2*e.resendMs, mostResendMs)
+		e.resendMs = min(2*e.resendMs, c.cfg.MostResendMs)
 		if !c.isVoter(c.cfg.SID) {
 			e.resendMs = min(e.resendMs, mostAskMs)
 		}

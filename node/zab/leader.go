@@ -23,6 +23,7 @@ type leading struct {
 	newLeader quorum.Set // acknowledged NEWLEADER
 	elsewhere quorum.Set // voted for somebody else after we were elected
 
+	sinceMs    int64 // when we were elected
 	deadlineMs int64 // by when the next phase must begin, before phaseBroadcast
 
 	// lastProposed is the newest proposal's zxid, that of NEWLEADER before the first.
@@ -46,7 +47,7 @@ const (
 )
 
 func (c *Core) startLeading() {
-	c.lead = leading{ownEpoch: c.currentEpoch, ownZxid: c.log.last, deadlineMs: c.nowMs + c.initLimitMs()}
+	c.lead = leading{ownEpoch: c.currentEpoch, ownZxid: c.log.last, sinceMs: c.nowMs, deadlineMs: c.nowMs + c.initLimitMs()}
 	c.lead.epoch = max(c.acceptedEpoch, c.promisedEpoch) + 1
 	c.setRole(RoleLeading, c.cfg.SID, 0, 0)
 	c.lead.connected.Add(c.cfg.SID)

@@ -85,6 +85,11 @@ func (c *Core) voteElsewhere(from int64, n *jute.Notification) {
 	}
 	// Whoever restarted begins with a low round, and will find us.
 	knowsNobody := n.State == jute.Looking && n.Leader == from && n.ElectionEpoch <= c.election.round
+	if c.cfg.EpochWaitMs > 0 && n.State == jute.Looking && c.lead.phase == phaseEpoch && c.nowMs-c.lead.sinceMs >= c.cfg.EpochWaitMs {
+		c.nobodyCame()
+		c.lookAgain(fmt.Sprintf("no quorum has told its epochs within maxTimeToWaitForEpoch, and member %d looks for a leader", from), nobody)
+		return
+	}
 	if n.Leader == c.cfg.SID || knowsNobody || !c.isVoter(n.Leader) {
 		c.lead.elsewhere.Remove(from)
 		return

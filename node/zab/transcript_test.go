@@ -322,6 +322,8 @@ func (s *memberStory) member(d *datadriven.TestData) {
 	config := w.configs(int64(intArg(d, "sid", 1)))
 	config.ObserverMasters = d.HasArg("masters")
 	config.MaxSnapSyncs, config.MaxDiffSyncs = intArg(d, "snaps", 0), intArg(d, "diffs", 0)
+	config.FirstResendMs, config.MostResendMs = int64(intArg(d, "firstResend", 0)), int64(intArg(d, "mostResend", 0))
+	config.EpochWaitMs = int64(intArg(d, "epochWait", 0))
 	s.quiet = stringArg(d, "votes") == "false"
 	boot := Boot{AcceptedEpoch: int64(intArg(d, "accepted", 0)), CurrentEpoch: int64(intArg(d, "current", 0))}
 	if log := logArg(d); len(log) > 0 {

@@ -21,6 +21,14 @@ type Config struct {
 	// ConnectLimitTicks is the time for a learner to connect alone (connectToLearnerMasterLimit);
 	// InitLimitTicks if 0.
 	ConnectLimitTicks int64
+	// EpochWaitMs is for how long a candidate may lack the epochs of a quorum before a voter
+	// that looks for a leader makes it look again (leader.maxTimeToWaitForEpoch); no such limit
+	// if 0.
+	EpochWaitMs int64
+	// FirstResendMs is the first interval at which a vote is sent again while nothing is heard.
+	// It doubles each time, up to MostResendMs (fastleader.*NotificationInterval). 0 stands for
+	// the defaults.
+	FirstResendMs, MostResendMs int64
 
 	// ElectionConfig is the membership text that travels in notifications and in
 	// NEWLEADER ("server.1=host:2888:3888:participant;0.0.0.0:2181\n...version=0").
