@@ -100,6 +100,16 @@ func crash(stderr io.Writer, err error) int {
 	return exitCrash
 }
 
+// noVerdict ends the lab after an error that leaves no verdict. That is no fault of the lab's
+// where somebody ended it before the first operation.
+func noVerdict(ctx context.Context, stderr io.Writer, err error) int {
+	if ctx.Err() == nil || !errors.Is(err, errNotStarted) {
+		return crash(stderr, err)
+	}
+	fmt.Fprintf(stderr, "lab: interrupted before the first operation, so that there is nothing to check: %v\n", err)
+	return exitUnknown
+}
+
 func usage(w io.Writer) {
 	o := defaultOptions()
 	flags := newFlagSet(&o)
@@ -120,7 +130,8 @@ Commands
   list [-store DIR]      the runs so far, newest first, with their verdicts
   serve [-listen ADDR]   the same as a web page, with filters, trends and coverage
   replay DIR [flags]     repeat a run: in the simulator exactly, elsewhere with the same schedule
-  shrink DIR [flags]     look for a smaller run that still fails (-for 10m, -tries N, -runs N)
+  shrink DIR [flags]     look for a smaller run that fails by the same checker (-for 10m, -checker NAME,
+                         -tries N, -runs N, -repeat N); exit code 0 if there is one, 2 if none was found
   check DIR              judge a run again, such as store/latest; rewrites results and report
   compare DIR DIR        two runs side by side, here and as a web page
   import [FLAGS] FILE    judge a history.edn of Jepsen's (go run ./lab import -h)
@@ -238,7 +249,7 @@ func runCommand(args []string, stdout, stderr *os.File) int {
 			done = append(done, result)
 		}
 		if result.err != nil {
-			return crash(stderr, errors.Join(result.err, concludePlan(o.Store, done, stdout)))
+			return noVerdict(ctx, stderr, errors.Join(result.err, concludePlan(o.Store, done, stdout)))
 		}
 		verdict = verdict.Merge(result.results.Verdict)
 	}

@@ -264,6 +264,18 @@ func (o *options) clients() (int, error) {
 	return count, nil
 }
 
+// workloads are the names of what clients do, side by side.
+func (o *options) workloads() []string {
+	if o.Workload == "all" {
+		return workloads.Names()
+	}
+	names := strings.Split(o.Workload, ",")
+	for i := range names {
+		names[i] = strings.TrimSpace(names[i])
+	}
+	return names
+}
+
 // name is the run's place in the store.
 func (o *options) name() string {
 	return strings.NewReplacer(" ", "", ",", "-", ":", "-", "+", "-", "*", "x").Replace(o.Workload + "-" + o.Nemesis)

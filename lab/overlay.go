@@ -6,9 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
+
+	"zoolab/lab/cluster"
 )
 
 // overlaid is the overlay file that this binary was built with, for rebuilt. The linker sets it.
@@ -22,7 +23,7 @@ func (o *options) rebuilt() bool {
 
 // rebuild builds the lab with the overlay file and lets that carry the command out.
 func rebuild(ctx context.Context, o *options, args []string, stdout, stderr *os.File) (code int) {
-	dir, err := os.MkdirTemp("", "zoolab-lab-")
+	dir, err := cluster.MakeScratch()
 	if err != nil {
 		return crash(stderr, err)
 	}
@@ -32,10 +33,9 @@ func rebuild(ctx context.Context, o *options, args []string, stdout, stderr *os.
 		}
 	}()
 	binary := filepath.Join(dir, "lab")
-	build := exec.CommandContext(ctx, "go", "build", "-overlay", o.Overlay, "-ldflags", "-X main.overlaid="+o.Overlay, "-o", binary, "./lab")
-	build.Dir = filepath.Dir(o.Compose) // the root of the repository
-	if output, err := build.CombinedOutput(); err != nil {
-		return crash(stderr, fmt.Errorf("build the lab with %s: %w\n%s", o.Overlay, err, strings.TrimSpace(string(output))))
+	fmt.Fprintf(stdout, "Building the lab with %s\n", o.Overlay)
+	if err := o.goBuild(ctx, dir, nil, "-ldflags", "-X main.overlaid="+o.Overlay, "-o", binary, "./lab"); err != nil {
+		return noVerdict(ctx, stderr, fmt.Errorf("%w: build the lab: %w", errNotStarted, err))
 	}
 	return other(ctx, stdout, stderr, binary, args...)
 }

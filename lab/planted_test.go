@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"os"
@@ -90,10 +91,14 @@ func TestPlantedBugIsCaughtRepeatedAndShrunk(t *testing.T) {
 	if out := labCommand(t, exitInvalid, binary, "replay", failed.Dir); !strings.Contains(out, "the same history, byte for byte") {
 		t.Errorf("the run was not repeated:\n%s", out)
 	}
+	interruptedShrink(t, binary, failed)
 	labCommand(t, exitValid, binary, "shrink", failed.Dir, "-for", time.Minute.String())
 	shrunk, err := failed.ReadShrunk()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if shrunk.Checker != "linearizable" || !strings.HasPrefix(shrunk.Cause, "linearizable: ") {
+		t.Errorf("the small run fails by %s (%s)", shrunk.Checker, shrunk.Cause)
 	}
 	if shrunk.Faults != 1 || shrunk.Operations*4 > shrunk.OperationsBefore || !shrunk.Exact {
 		t.Errorf("shrunk to %d faults and %d of %d operations", shrunk.Faults, shrunk.Operations, shrunk.OperationsBefore)
@@ -103,5 +108,37 @@ func TestPlantedBugIsCaughtRepeatedAndShrunk(t *testing.T) {
 	report, err := os.ReadFile(failed.Path(store.ReportFile))
 	if err != nil || !strings.Contains(string(report), "Smallest failing run") {
 		t.Errorf("the report does not show the small run: %v", err)
+	}
+}
+
+// interruptedShrink ends a search by Ctrl+C as soon as it has found something, and demands
+// that it is kept, and is no larger than the run was.
+func interruptedShrink(t *testing.T, binary string, failed *store.Run) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), binary, "shrink", failed.Dir)
+	c.Dir = ".."
+	out, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.Contains(lines.Text(), "still fails") {
+			if err := c.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := c.Wait(); err != nil {
+		t.Errorf("the interrupted search ended with %v", err)
+	}
+	shrunk, err := failed.ReadShrunk()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shrunk.Faults > shrunk.FaultsBefore || shrunk.Faults == shrunk.FaultsBefore && shrunk.Operations >= shrunk.OperationsBefore {
+		t.Errorf("the interrupted search kept %d faults and %d operations of %d and %d", shrunk.Faults, shrunk.Operations, shrunk.FaultsBefore, shrunk.OperationsBefore)
 	}
 }

@@ -86,7 +86,7 @@ func replayCommand(args []string, stdout, stderr *os.File) int {
 	}
 	done := oneRun(ctx, o, stdout)
 	if done.err != nil {
-		return crash(stderr, done.err)
+		return noVerdict(ctx, stderr, done.err)
 	}
 	fmt.Fprintf(stdout, "The run that was repeated: %s. %s.\n", before.Verdict, strings.TrimSuffix(before.Cause, "."))
 	if o.simulated() {

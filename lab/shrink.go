@@ -1,15 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	"zoolab/lab/store"
-	"zoolab/nemesis"
 	"zoolab/workloads"
 )
 
@@ -23,18 +23,21 @@ type failure struct {
 	results store.Results
 }
 
-// shrinker looks for the smallest run that still fails in the same way. Everything that is
-// tried differs from the best so far in one respect; what still fails is the best from then
-// on. So the search may end at any time.
+// shrinker looks for the smallest run that still fails by the same checker. Everything that is
+// tried differs from the run before it in one respect, in which it asks for less; what still
+// fails is what the search goes on from. So the search may end at any time.
 type shrinker struct {
-	try      attempt
-	tries    int                 // runs of a candidate, each with another seed
-	maxRuns  int                 // of all together
-	checkers []string            // one of these must fail
-	tell     func(best *failure) // called when there is a better one
+	try     attempt
+	tries   int                 // runs of a candidate, each with another seed
+	maxRuns int                 // of all together
+	checker string              // a candidate fails as the run did if this one fails it
+	tell    func(best *failure) // called when there is a better one
 
-	best failure
-	runs int
+	// best is the smallest of all runs that failed; first the one that is to be made smaller,
+	// as it was recorded. current is what the search has come to. It asks for the least, but
+	// may have more operations: members that fail for a shorter time answer more.
+	best, current failure
+	runs          int
 }
 
 var (
@@ -43,9 +46,6 @@ var (
 	// errPasses says that there is nothing to shrink.
 	errPasses = errors.New("the run does not fail when it is repeated")
 )
-
-// shortestTotal is the least fault phase that is tried: what the lab's flag allows.
-const shortestTotal = minTimeLimit
 
 // judging checkers say what a broken promise is; the others, whether a run is worth anything,
 // which a small one need not be.
@@ -58,217 +58,113 @@ func judging(results store.Results) (names []string) {
 	return names
 }
 
-// search makes the run that o describes smaller. The best is what was found when it
-// returns, also with an error, which is errEnough or that of ctx where the search did not
-// come to its end.
-func (s *shrinker) search(ctx context.Context, o options) error {
-	if ok, err := s.fails(ctx, o); err != nil {
+// search makes the best run smaller. The best is what was found when it returns, also with an
+// error, which is errEnough or that of ctx where the search did not come to its end.
+func (s *shrinker) search(ctx context.Context) error {
+	if ok, err := s.fails(ctx, s.best.options); err != nil {
 		return err
 	} else if !ok {
 		return errPasses
 	}
 	for {
-		before := s.size()
-		for _, pass := range []func(context.Context) error{s.fewerSteps, s.fewerClients, s.lessTime, s.shorterSteps, s.fewerTargets, s.lowerRate} {
+		before := s.asks()
+		for _, pass := range []func(context.Context) error{s.fewerWorkloads, s.fewerSteps, s.fewerClients, s.lessTime, s.shorterSteps, s.fewerTargets, s.lowerRate} {
 			if err := pass(ctx); err != nil {
 				return err
 			}
 		}
-		if s.size() == before {
+		if s.asks() == before {
 			return nil
 		}
 	}
 }
 
-// size is what makes a run smaller than another, for the end of the search.
-func (s *shrinker) size() [4]int {
-	clients, _ := s.best.options.clients()
+// asks is what the run that the search has come to asks for; the search is over when it no
+// longer gets less.
+func (s *shrinker) asks() [5]int {
+	o := &s.current.options
+	clients, _ := o.clients()
 	targets, length := 0, time.Duration(0)
-	for _, step := range s.best.options.replay.Steps {
+	for _, step := range o.replay.Steps {
 		targets += len(step.Targets)
 		length += step.Duration
 	}
-	return [4]int{len(s.best.options.replay.Steps), targets, int((length + s.best.options.replay.Total).Milliseconds()), clients}
+	return [5]int{len(o.workloads()), len(o.replay.Steps), targets, int((length + o.replay.Total).Milliseconds()), clients}
 }
 
-// fails carries a candidate out. One that fails as the run did becomes the best.
+// compare orders failing runs by what a reader has to understand: the faults, then the
+// operations, then how long it all takes and how many clients there are.
+func (f *failure) compare(other *failure) int {
+	clients, _ := f.options.clients()
+	others, _ := other.options.clients()
+	return cmp.Or(
+		cmp.Compare(len(f.options.replay.Steps), len(other.options.replay.Steps)),
+		cmp.Compare(invocations(f.ops), invocations(other.ops)),
+		cmp.Compare(f.options.replay.Total, other.options.replay.Total),
+		cmp.Compare(clients, others),
+	)
+}
+
+// fails carries a candidate out. The search goes on from one that fails as the run did.
 func (s *shrinker) fails(ctx context.Context, o options) (bool, error) {
 	seed := o.Seed
 	for n := range int64(s.tries) {
-		if err := ctx.Err(); err != nil {
-			return false, err
-		}
 		if s.runs >= s.maxRuns {
 			return false, errEnough
 		}
-		s.runs++
 		o.Seed = seed + n
-		tried, err := s.try(ctx, o)
+		tried, failed, err := s.run(ctx, o)
 		if err != nil {
 			return false, err
 		}
-		if slices.ContainsFunc(judging(tried.results), func(name string) bool { return slices.Contains(s.checkers, name) }) {
-			tried.options = o
-			s.best = tried
-			s.tell(&s.best)
+		if failed {
+			s.current = tried
+			if tried.compare(&s.best) < 0 {
+				s.best = tried
+				s.tell(&s.best)
+			}
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// with is the best run with another schedule.
-func (s *shrinker) with(change func(*nemesis.Schedule)) options {
-	o := s.best.options
-	schedule := *o.replay
-	schedule.Steps = slices.Clone(schedule.Steps)
-	for i := range schedule.Steps {
-		schedule.Steps[i].Targets = slices.Clone(schedule.Steps[i].Targets)
+// run carries one run out, and says whether it fails as it must. One that was interrupted on
+// its way counts for nothing.
+func (s *shrinker) run(ctx context.Context, o options) (tried failure, failed bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return tried, false, err
 	}
-	change(&schedule)
-	o.replay, o.TimeLimit = &schedule, schedule.Total
-	return o
-}
-
-// fewerSteps is delta debugging: it leaves out parts of the schedule, first large ones.
-func (s *shrinker) fewerSteps(ctx context.Context) error {
-	for part := len(s.best.options.replay.Steps); part > 0; part /= 2 {
-		for from := 0; from < len(s.best.options.replay.Steps); {
-			to := min(from+part, len(s.best.options.replay.Steps))
-			smaller, err := s.fails(ctx, s.with(func(schedule *nemesis.Schedule) {
-				schedule.Steps = slices.Delete(schedule.Steps, from, to)
-			}))
-			if err != nil {
-				return err
-			}
-			if !smaller {
-				from = to
-			}
-		}
+	s.runs++
+	if tried, err = s.try(ctx, o); err == nil {
+		err = ctx.Err()
 	}
-	return nil
+	tried.options = o
+	return tried, slices.Contains(judging(tried.results), checkerOf(s.checker, o.workloads())), err
 }
 
-// lessTime ends the fault phase behind the last step, then begins it at the first one, and
-// then shortens it where nothing stands in the way.
-func (s *shrinker) lessTime(ctx context.Context) error {
-	for _, change := range []func(*nemesis.Schedule){
-		func(schedule *nemesis.Schedule) { schedule.Total = max(shortestTotal, lastEnd(schedule)+time.Second) },
-		func(schedule *nemesis.Schedule) {
-			if len(schedule.Steps) == 0 {
-				return
-			}
-			early := max(0, schedule.Steps[0].At-time.Second)
-			for i := range schedule.Steps {
-				schedule.Steps[i].At -= early
-			}
-			schedule.Total = max(shortestTotal, schedule.Total-early)
-		},
-		func(schedule *nemesis.Schedule) {
-			schedule.Total = max(shortestTotal, lastEnd(schedule), schedule.Total/2)
-		},
-	} {
-		o := s.with(change)
-		if o.replay.Total >= s.best.options.replay.Total {
-			continue
-		}
-		if _, err := s.fails(ctx, o); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// lastEnd is when the last step of a schedule ends.
-func lastEnd(schedule *nemesis.Schedule) (end time.Duration) {
-	for _, step := range schedule.Steps {
-		end = max(end, step.At+step.Duration)
-	}
-	return end
-}
-
-// shorterSteps halves the length of each step, down to what is worth a fault.
-func (s *shrinker) shorterSteps(ctx context.Context) error {
-	const shortest = 500 * time.Millisecond
-	for i := range s.best.options.replay.Steps {
-		for s.best.options.replay.Steps[i].Duration > shortest {
-			smaller, err := s.fails(ctx, s.with(func(schedule *nemesis.Schedule) {
-				schedule.Steps[i].Duration = max(shortest, schedule.Steps[i].Duration/2).Truncate(time.Millisecond)
-			}))
-			if err != nil {
-				return err
-			}
-			if !smaller {
-				break
-			}
-		}
-	}
-	return nil
-}
-
-// fewerTargets leaves out targets of steps where any number of them makes sense.
-func (s *shrinker) fewerTargets(ctx context.Context) error {
-	for i := range s.best.options.replay.Steps {
-		for target := 0; target < len(s.best.options.replay.Steps[i].Targets) && len(s.best.options.replay.Steps[i].Targets) > 1; {
-			o := s.with(func(schedule *nemesis.Schedule) {
-				schedule.Steps[i].Targets = slices.Delete(schedule.Steps[i].Targets, target, target+1)
-			})
-			smaller := false
-			if o.replay.Validate() == nil && countsTargets(o.replay.Steps[i]) {
-				var err error
-				if smaller, err = s.fails(ctx, o); err != nil {
-					return err
-				}
-			}
-			if !smaller {
-				target++
-			}
-		}
-	}
-	return nil
-}
-
-// countsTargets says that a step means the same with fewer targets: it holds processes.
-func countsTargets(step nemesis.Step) bool {
-	return step.Fault == "kill" || step.Fault == "pause" || step.Fault == "stop"
-}
-
-// fewerClients halves the clients, and then takes away one at a time.
-func (s *shrinker) fewerClients(ctx context.Context) error {
-	fewer := func(count int) int { return count / 2 }
-	for {
-		count, err := s.best.options.clients()
+// repeat carries the best run out so many times, and counts how often it fails.
+func (s *shrinker) repeat(ctx context.Context, times int) (runs, failures int, err error) {
+	for runs < times {
+		_, failed, err := s.run(ctx, s.best.options)
 		if err != nil {
-			return err
+			return runs, failures, err
 		}
-		o := s.best.options
-		o.Concurrency = strconv.Itoa(fewer(count))
-		if fewer(count) < 1 {
-			return nil
-		}
-		smaller, err := s.fails(ctx, o)
-		switch {
-		case err != nil:
-			return err
-		case !smaller && fewer(count) == count-1:
-			return nil
-		case !smaller:
-			fewer = func(count int) int { return count - 1 }
+		runs++
+		if failed {
+			failures++
 		}
 	}
+	return runs, failures, nil
 }
 
-// lowerRate halves the operations per second.
-func (s *shrinker) lowerRate(ctx context.Context) error {
-	const lowest = 5
-	for s.best.options.Rate > lowest {
-		o := s.best.options
-		o.Rate = max(lowest, o.Rate/2)
-		if smaller, err := s.fails(ctx, o); err != nil || !smaller {
-			return err
-		}
+// checkerOf is what a checker is called in a run of these workloads: of several side by side,
+// each checker of a workload bears its name in front.
+func checkerOf(checker string, names []string) string {
+	if len(names) == 1 {
+		checker = strings.TrimPrefix(checker, names[0]+"/")
 	}
-	return nil
+	return checker
 }
 
 // String says how large the run is.

@@ -21,7 +21,7 @@ func shrunkInput(run *store.Run) *report.Shrunk {
 	}
 	in := &report.Shrunk{
 		Cause: shrunk.Cause, Command: shrunk.Command, Results: shrunk.Checkers,
-		Runs: shrunk.Runs, Seconds: shrunk.Seconds, Exact: shrunk.Exact,
+		Runs: shrunk.Runs, Seconds: shrunk.Seconds, Exact: shrunk.Exact, Repeated: shrunk.Repeated, Failed: shrunk.Failed,
 		FaultsBefore: shrunk.FaultsBefore, Faults: shrunk.Faults,
 		OperationsBefore: shrunk.OperationsBefore, Operations: shrunk.Operations,
 	}

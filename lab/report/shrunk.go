@@ -20,6 +20,7 @@ type Shrunk struct {
 	Runs                         int // carried out on the way
 	Seconds                      float64
 	Exact                        bool // every repetition is the same run
+	Repeated, Failed             int  // how often it was repeated where that is not so, and how many of these runs failed
 	FaultsBefore, Faults         int
 	OperationsBefore, Operations int
 }
@@ -72,9 +73,12 @@ func (v *failureView) detach() {
 }
 
 func (s *Shrunk) found() string {
-	repetition := "it fails in some of its repetitions"
-	if s.Exact {
+	repetition := "how often a repetition fails was not tried"
+	switch {
+	case s.Exact:
 		repetition = "every repetition is the same"
+	case s.Repeated > 0:
+		repetition = fmt.Sprintf("repeated, it failed %d of %d times", s.Failed, s.Repeated)
 	}
 	return fmt.Sprintf("%s and %s are enough, of %s and %s. The search took %s (%s); %s.",
 		plural(s.Faults, "fault"), plural(s.Operations, "operation"),

@@ -13,12 +13,16 @@ const (
 // that it fails without.
 type Shrunk struct {
 	Command  string             `json:"command"`  // repeats the small run
-	Cause    string             `json:"cause"`    // what still fails, one sentence
+	Checker  string             `json:"checker"`  // that fails both runs
+	Cause    string             `json:"cause"`    // what it found in the small run, one sentence
 	Checkers []workloads.Result `json:"checkers"` // of the small history; indexes are those of shrunk.jsonl
 
 	Runs    int     `json:"runs"` // carried out on the way
 	Seconds float64 `json:"seconds"`
 	Exact   bool    `json:"exact"` // every repetition is the same run, as in the simulator
+
+	Repeated int `json:"repeated"` // how often the small run was repeated where it is not exact, 0 if it was not
+	Failed   int `json:"failed"`   // how many of these repetitions failed
 
 	FaultsBefore     int `json:"faultsBefore"`
 	Faults           int `json:"faults"`
