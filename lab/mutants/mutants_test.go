@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"go/ast"
 	"go/build"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"zoolab/nemesis"
 )
@@ -163,5 +165,29 @@ func TestTable(t *testing.T) {
 		if code := tell(&out, tc.rows); code != tc.code || !strings.Contains(out.String(), tc.want) {
 			t.Errorf("%v: code %d, want %d with %q:\n%s", tc.rows, code, tc.code, tc.want, out.String())
 		}
+	}
+}
+
+// TestVerdictOfStoppedRun lets a run be stopped that has its verdict: it counts.
+func TestVerdictOfStoppedRun(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stopped := &trial{ctx: ctx}
+	if _, _, err := stopped.command("sh", "-c", "kill -9 $$"); err == nil {
+		t.Error("a run that was killed counts")
+	}
+	ready := filepath.Join(t.TempDir(), "ready")
+	go func() {
+		defer cancel()
+		for ctx.Err() == nil {
+			if _, err := os.Stat(ready); err == nil {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	const lab = `trap 'echo Verdict; exit 1' TERM; touch "$0"; while :; do sleep 0.01; done`
+	if code, out, err := stopped.command("sh", "-c", lab, ready); code != 1 || err != nil || out != "Verdict\n" {
+		t.Errorf("code %d, output %q, error %v", code, out, err)
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// runTimeout bounds one run, or one build.
-const runTimeout = 5 * time.Minute
+// runTimeout bounds one run, or one build. The first run on containers also builds their images.
+const runTimeout = 15 * time.Minute
 
 // trial plants bugs and collects what became of them.
 type trial struct {
@@ -269,7 +269,7 @@ func labVerdict(out string) (checker, cause string) {
 }
 
 // command runs something and returns its exit code and output. Only what could not run, or
-// not to its end, is an error.
+// was killed, is an error: a lab that is told to end has its verdict all the same.
 func (t *trial) command(name string, args ...string) (code int, out string, err error) {
 	ctx, cancel := context.WithTimeout(t.ctx, runTimeout)
 	defer cancel()
@@ -280,7 +280,7 @@ func (t *trial) command(name string, args ...string) (code int, out string, err 
 	c.WaitDelay = time.Minute
 	b, err := c.CombinedOutput()
 	var exit *exec.ExitError
-	if errors.As(err, &exit) && ctx.Err() == nil {
+	if errors.As(err, &exit) && exit.Exited() {
 		return exit.ExitCode(), string(b), nil
 	}
 	if err != nil {
