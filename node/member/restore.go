@@ -56,7 +56,12 @@ func (m *Member) restoreSnapshot(ctx context.Context, body io.Reader) (zxid int6
 	m.post(replica.Restore{Builder: sink.Builder, Zxid: sink.zxid, Done: func(zxid int64, err error) { done <- result{zxid, err} }})
 	select {
 	case r := <-done:
-		m.log.Warn("the restore has ended", "zxid", hex(r.zxid), "err", r.err, "took", time.Since(began).Round(time.Millisecond))
+		took := time.Since(began).Round(time.Millisecond)
+		if r.err != nil {
+			m.log.Warn("the restore failed", "err", r.err, "took", took)
+		} else {
+			m.log.Info("the ensemble has the operator's snapshot", "zxid", hex(r.zxid), "took", took)
+		}
 		return r.zxid, r.err
 	case <-time.After(restorePatience):
 		return 0, errors.New("no leader was found within " + restorePatience.String() + "; whether the ensemble has the snapshot is for its members to show")
