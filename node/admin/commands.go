@@ -174,7 +174,7 @@ func (v *View) connection(c server.ConnInfo, brief bool) object {
 	}
 	return append(o, object{
 		{"session_id", c.SessionID},
-		{"last_operation", operationName(c.LastOp)},
+		{"last_operation", lastOperation(c)},
 		{"established", c.Since.UnixMilli()},
 		{"session_timeout", c.TimeoutMs},
 		{"last_cxid", c.LastXid},
@@ -185,6 +185,13 @@ func (v *View) connection(c server.ConnInfo, brief bool) object {
 		{"avg_latency", wholeMs(c.MeanUs)},
 		{"max_latency", wholeMs(c.MostUs)},
 	}...)
+}
+
+func lastOperation(c server.ConnInfo) any {
+	if c.LastOp == 0 {
+		return nil
+	}
+	return operationName(c.LastOp)
 }
 
 func (v *View) dumpSessions(*request) answer {

@@ -166,10 +166,14 @@ var operationNames = map[jute.OpCode]string{
 	jute.OpExists: "EXIS", jute.OpGetData: "GETD", jute.OpSetWatches: "SETW", jute.OpSetWatches2: "STW2",
 	jute.OpAddWatch: "ADDW", jute.OpGetACL: "GETA", jute.OpGetChildren: "GETC", jute.OpGetAllChildrenNumber: "GETACN",
 	jute.OpGetChildren2: "GETC", jute.OpCheckWatches: "CHKW", jute.OpRemoveWatches: "REMW", jute.OpWhoAmI: "HOMI",
-	jute.OpGetEphemerals: "GETE",
+	jute.OpGetEphemerals: "GETE", jute.OpCreateSession: "SESS",
 }
 
+// operationName is "null" before the first answer, as Apache's is.
 func operationName(op jute.OpCode) string {
+	if op == 0 {
+		return "null"
+	}
 	if name, ok := operationNames[op]; ok {
 		return name
 	}

@@ -11,6 +11,13 @@ import (
 
 // Connected implements replica.Client.
 func (c *conn) Connected(r jute.ReadOnlyConnectResponse) {
+	if !c.opening.IsZero() {
+		c.mu.Lock()
+		now := time.Now()
+		c.stats.observe(now, now.Sub(c.opening))
+		c.stats.lastOp, c.stats.lastZxid = jute.OpCreateSession, c.s.hooks.Replica.Tree().LastZxid()
+		c.mu.Unlock()
+	}
 	c.queue(message{}, true, func(b []byte) []byte { return r.Append(b) })
 	c.mu.Lock()
 	c.attached = true
@@ -173,6 +180,9 @@ func (c *conn) answered(zxid int64) {
 	now := time.Now()
 	if c.serving {
 		c.clock = now
+	}
+	if q.op == jute.OpAuth || q.op == jute.OpSASL {
+		return // as in Apache's servers, no operation
 	}
 	latency := now.Sub(q.at)
 	c.s.stats.observe(c.shard, writes(q.op), latency)

@@ -84,7 +84,10 @@ type conn struct {
 	// Server.unsentBytes.
 	writingBytes   int
 	accountedBytes int64
-	attached       bool // the first frame was answered
+	// opening is when a new session was asked for; zero where an old one was. Written before the
+	// request is submitted.
+	opening  time.Time
+	attached bool // the first frame was answered
 	// Invariant: closing or dead implies len(inFlight) == 0, for nothing submitted before
 	// is answered any more. Otherwise a reader could wait for room that only it can make.
 	closing bool // close once out is written
@@ -118,11 +121,13 @@ type ConnInfo struct {
 	SessionID      int64
 	TimeoutMs      int32
 	Since          time.Time
-	Expires        time.Time   // when the connection is given up if nothing comes
-	LastXid        int32       // -1 before the first request
-	LastOp         jute.OpCode // of the last answered request, 0 before the first
-	LastZxid       int64       // -1 before the first answer
-	LastAnswer     time.Time   // zero before the first
+	Expires        time.Time // when the connection is given up if nothing comes
+	// Of the last answered request. Before the first they are 0; after a reset -1, an operation
+	// that is none.
+	LastXid    int32
+	LastOp     jute.OpCode
+	LastZxid   int64
+	LastAnswer time.Time // zero before the first
 	// Latencies of the answered requests in microseconds, 0 before the first.
 	LastUs, LeastUs, MeanUs, MostUs int64
 }
@@ -212,7 +217,6 @@ func (s *Server) newConn(raw net.Conn, ip string, wants encryption) (*conn, erro
 		c.direct = sock.NewWriter(raw)
 	}
 	c.turn.L = &c.mu
-	c.stats.reset()
 	c.reads.all = &s.stats.m.ReadPerNamespace
 	c.expiresMs.Store(c.since.Add(s.cfg.SessionlessTimeout).UnixMilli())
 	c.replica = replica.NewConn(c, append([]jute.ID{auth.Address(ip)}, ids...)...)
@@ -326,6 +330,9 @@ func (c *conn) first(br *bufio.Reader) (connected bool, err error) {
 	}
 	c.s.stats.m.TokenDeficit.Observe(int64(deficit))
 	c.s.stats.m.ConnectRequests.Add(1)
+	if req.SessionID == 0 {
+		c.opening = time.Now()
+	}
 	c.s.hooks.Submit(replica.ClientConnect{Conn: c.replica, Request: req})
 	c.mu.Lock()
 	defer c.mu.Unlock()

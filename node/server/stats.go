@@ -73,9 +73,9 @@ func (s *Stats) ResetAnswerBytes() {
 // connStats is what a connection remembers of its requests. Its connection's lock guards it.
 type connStats struct {
 	sent         int64
-	lastOp       jute.OpCode // of the last answered request
-	lastXid      int32       // of a client's request, -1 before the first
-	lastZxid     int64       // that an answer showed, -1 before the first
+	lastOp       jute.OpCode // of the last answered request; 0 before the first, forgotten after reset
+	lastXid      int32       // of a client's request, likewise 0 and -1
+	lastZxid     int64       // that an answer showed, likewise 0 and -1
 	lastAnswer   time.Time   // zero before the first
 	answered     int64
 	lastUs       int64
@@ -84,7 +84,10 @@ type connStats struct {
 	latencySumUs int64
 }
 
-func (cs *connStats) reset() { *cs = connStats{lastXid: -1, lastZxid: -1} }
+func (cs *connStats) reset() { *cs = connStats{lastOp: forgotten, lastXid: -1, lastZxid: -1} }
+
+// forgotten stands for the operation before a reset.
+const forgotten = jute.OpError
 
 func (cs *connStats) observe(now time.Time, latency time.Duration) {
 	us := latency.Microseconds()
