@@ -106,6 +106,19 @@ type plainInput struct {
 	words string
 }
 
+// plainPair takes the value of a cas apart, which may hold anything.
+func plainPair(value any) (old, new any, ok bool) {
+	switch v := value.(type) {
+	case [2]int64:
+		return v[0], v[1], true
+	case []any:
+		if len(v) == 2 {
+			return plain(v[0]), plain(v[1]), true
+		}
+	}
+	return nil, nil, false
+}
+
 // plainOperations leaves out what constrains nothing: what failed, and reads
 // without an answer.
 func plainOperations(operations []*Operation) []porcupine.Operation {
@@ -122,12 +135,11 @@ func plainOperations(operations []*Operation) []porcupine.Operation {
 			op.value = plain(done.Value)
 			words = fmt.Sprintf("read of %v", op.value)
 		case "cas":
-			old, new, ok := casValues(operation.Invoke.Value)
-			if !ok {
+			var ok bool
+			if op.expected, op.value, ok = plainPair(operation.Invoke.Value); !ok {
 				continue
 			}
-			op.expected, op.value = old, new
-			words = fmt.Sprintf("cas from %d to %d", old, new)
+			words = fmt.Sprintf("cas from %v to %v", op.expected, op.value)
 		}
 		end := int64(operation.ReturnIndex)
 		if op.open {

@@ -44,7 +44,8 @@ func GuessModel(ops []workloads.Op) (string, error) {
 			continue
 		}
 		seen[ops[i].F] = true
-		if _, list := ops[i].Value.([]any); list && ops[i].F == "read" {
+		// Of two words the first may have been taken for a key.
+		if _, list := ops[i].Value.([]any); ops[i].F == "read" && (list || ops[i].Key != "" && ops[i].Value != nil) {
 			collection = true
 		}
 	}
@@ -72,9 +73,15 @@ func Adapt(model string, ops []workloads.Op) ([]workloads.Op, error) {
 	if !slices.Contains(ForeignModels(), model) {
 		return nil, fmt.Errorf("%w: %q; there are models for %s", ErrNoModel, model, strings.Join(ForeignModels(), ", "))
 	}
-	a := &adapter{model: model, keyed: model == "register" && isKeyed(ops), drains: drains(ops)}
+	a := &adapter{model: model, keyed: isKeyed(ops), drains: drains(ops), added: make(map[int64]bool)}
+	if a.keyed && model != "register" {
+		return nil, fmt.Errorf("%w: its operations have independent keys, which only the register is judged by; write a history of each key", ErrNoModel)
+	}
 	for i := range ops {
 		op := ops[i]
+		if !a.keyed && op.Key != "" { // it was no key but the first of a pair
+			op.Key, op.Value = "", []any{op.Key, op.Value}
+		}
 		op.Value = plainValue(op.Value)
 		if op.Process < 0 {
 			a.add(op)
@@ -90,20 +97,20 @@ func Adapt(model string, ops []workloads.Op) ([]workloads.Op, error) {
 	return a.out, nil
 }
 
-// isKeyed says that every read of a register names its key: [key value], as Jepsen
-// writes tuples of independent keys.
+// isKeyed says that everything that is asked for names its key: [key nil], as Jepsen
+// writes tuples of independent keys. What asks has no value otherwise.
 func isKeyed(ops []workloads.Op) bool {
-	reads := 0
+	asked := 0
 	for i := range ops {
-		if ops[i].Process < 0 || ops[i].F != "read" {
+		if ops[i].Process < 0 || ops[i].Type != workloads.Invoke || ops[i].F != "read" && ops[i].F != "dequeue" {
 			continue
 		}
-		reads++
-		if list, ok := ops[i].Value.([]any); ops[i].Key == "" && !(ok && len(list) == 2) {
+		asked++
+		if list, ok := ops[i].Value.([]any); ops[i].Key == "" && !(ok && len(list) == 2 && list[1] == nil) {
 			return false
 		}
 	}
-	return reads > 0
+	return asked > 0
 }
 
 func splitKey(key string, value any) (string, any) {
@@ -113,11 +120,14 @@ func splitKey(key string, value any) (string, any) {
 	return key, value
 }
 
-// plainValue makes strings of keywords, and pairs of maps, all the way down.
+// plainValue makes pairs of maps, and of what a history can't hold (keywords, truth
+// values, floats) the words for it, all the way down.
 func plainValue(value any) any {
 	switch v := value.(type) {
 	case Keyword:
 		return string(v)
+	case bool, float64:
+		return fmt.Sprint(v)
 	case [2]int64:
 		return []any{v[0], v[1]}
 	case []any:
@@ -160,6 +170,7 @@ type adapter struct {
 	model  string
 	keyed  bool
 	drains map[int][]any
+	added  map[int64]bool // elements of a set, items of a queue
 	out    []workloads.Op
 	last   int64
 
@@ -186,18 +197,19 @@ func (a *adapter) operation(op workloads.Op, index int) error {
 	case "bank":
 		if op.F == "read" && op.Type == workloads.OK {
 			op.Value = balancesOf(op.Value)
+			return a.addNumbers(op)
 		}
+	case "set":
+		return a.addNumbers(op)
 	case "counter":
 		if amount, ok := op.Value.(int64); op.F == "add" && (!ok || amount < 0) {
 			return fmt.Errorf("adds %v; the checker of counters needs whole numbers that are not negative", op.Value)
 		}
 	case "register":
 		if op.F == "cas" {
-			list, _ := op.Value.([]any)
-			if _, pair := withPair("cas", list).([2]int64); !pair {
+			if list, ok := op.Value.([]any); !ok || len(list) != 2 {
 				return fmt.Errorf("has the value %v, not [old new]", op.Value)
 			}
-			op.Value = withPair("cas", list)
 		}
 	}
 	a.add(op)
@@ -220,6 +232,28 @@ func balancesOf(value any) any {
 	return balances
 }
 
+// addNumbers adds an operation whose value is a whole number or a list of them. The
+// checkers would take anything else for nothing, and blame the system for it.
+func (a *adapter) addNumbers(op workloads.Op) error {
+	list, ok := op.Value.([]any)
+	if !ok && op.Value != nil {
+		list = []any{op.Value}
+	}
+	for _, item := range list {
+		if _, whole := item.(int64); !whole {
+			return fmt.Errorf("has the value %v; the checker of the model %s needs whole numbers", op.Value, a.model)
+		}
+	}
+	if number, one := op.Value.(int64); one && (op.F == "add" || op.F == "put") {
+		if a.added[number] && op.Type == workloads.Invoke {
+			return fmt.Errorf("adds %v a second time; the checker of the model %s needs values that are unique", op.Value, a.model)
+		}
+		a.added[number] = true
+	}
+	a.add(op)
+	return nil
+}
+
 // queue renames operations. A taker of unknown outcome may have taken anything,
 // which is what it means to have no completion.
 func (a *adapter) queue(op workloads.Op, index int) error {
@@ -234,8 +268,7 @@ func (a *adapter) queue(op workloads.Op, index int) error {
 	case "drain":
 		return a.drain(op, index)
 	}
-	a.add(op)
-	return nil
+	return a.addNumbers(op)
 }
 
 // drain turns one into a list of what is left, which finds the queue empty, and a
@@ -254,6 +287,9 @@ func (a *adapter) drain(op workloads.Op, index int) error {
 		left.F, left.Value = "left", nil
 		a.add(left)
 		for _, item := range items {
+			if _, whole := item.(int64); !whole {
+				return fmt.Errorf("drains %v; the checker of queues needs whole numbers", item)
+			}
 			take := op
 			take.F, take.Value, take.Process = "take", nil, firstDrainer+a.drainers
 			a.drainers++

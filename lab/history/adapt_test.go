@@ -3,6 +3,7 @@ package history
 import (
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -101,7 +102,7 @@ func TestForeignHistories(t *testing.T) {
 	}{
 		{"register", "register", `
 			{:type :invoke, :f :read, :value nil, :process 0, :time 10, :index 0}
-			{:type :info, :f :start, :value nil, :process :nemesis, :time 11, :index 1}
+			{:type :info, :f :start, :value {:n1 #{true}, "n2" [##NaN 0.5 {:a/b \c}]}, :process :nemesis, :time 11, :index 1, :error {:via [:timeout]}}
 			{:type :ok, :f :read, :value 0, :process 0, :time 12, :index 2}
 			{:type :invoke, :f :cas, :value [0 3], :process 1, :time 13, :index 3}
 			{:type :ok, :f :cas, :value [0 3], :process 1, :time 14, :index 4}
@@ -116,6 +117,11 @@ func TestForeignHistories(t *testing.T) {
 			 #jepsen.history.Op{:type :info, :f :write, :value [:a 1], :process 0, :error [:timeout #object[java.lang.Object 0x1f "x"]]}
 			 {:type :invoke, :f :read, :value [7 nil], :process 1} {:type :ok, :f :read, :value [7 nil], :process 1}
 			 {:type :invoke, :f :read, :value [:a nil], :process 1} {:type :ok, :f :read, :value [:a 1], :process 1}]`, workloads.CheckPlainRegister, workloads.VerdictOK},
+		{"words that are no keys", "register", `
+			{:type :invoke, :f :write, :value "a", :process 0} {:type :ok, :f :write, :value "a", :process 0}
+			{:type :invoke, :f :cas, :value ["a" "b"], :process 1} {:type :ok, :f :cas, :value ["a" "b"], :process 1}
+			{:type :invoke, :f :write, :value :c, :process 0} {:type :ok, :f :write, :value :c, :process 0}
+			{:type :invoke, :f :read, :value nil, :process 0} {:type :ok, :f :read, :value "b", :process 0}`, workloads.CheckPlainRegister, workloads.VerdictFail},
 		{"lost element", "set", `
 			{:type :invoke, :f :add, :value 1, :process 0} {:type :ok, :f :add, :value 1, :process 0}
 			{:type :invoke, :f :read, :value nil, :process 1} {:type :ok, :f :read, :value #{}, :process 1}`, workloads.CheckSet, workloads.VerdictFail},
@@ -152,6 +158,9 @@ func TestForeignHistories(t *testing.T) {
 			if model != test.model {
 				t.Errorf("the model is %s, want %s", model, test.model)
 			}
+			if err := Write(io.Discard, ops); err != nil {
+				t.Errorf("the history can't be kept: %v", err)
+			}
 			if result := test.check(ops, bounds); result.Verdict != test.want {
 				t.Errorf("verdict %s (%s), want %s", result.Verdict, result.Cause, test.want)
 			}
@@ -167,18 +176,34 @@ func TestForeignHistoriesThatNobodyCanJudge(t *testing.T) {
 	if _, err := GuessModel(ops); !errors.Is(err, ErrNoModel) || !strings.Contains(err.Error(), "register, bank, set") {
 		t.Errorf("error %v does not say which models there are", err)
 	}
+	for _, text := range []string{
+		`{:type :ok, :f :read, :value #{"a" "b"}, :process 0}`, `{:type :invoke, :f :add, :value :a, :process 0}`,
+		`{:type :invoke, :f :add, :value 1, :process 0} {:type :invoke, :f :add, :value 1, :process 1}`,
+	} {
+		ops, err := ReadEDN(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Adapt("set", ops); err == nil {
+			t.Errorf("the checker of sets would misread %s", text)
+		}
+	}
 	for model, text := range map[string]string{
+		"bank":     `{:type :ok, :f :read, :value {:a 10, :b nil}, :process 0}`,
 		"counter":  `{:type :invoke, :f :add, :value -1, :process 0}`,
 		"register": `{:type :invoke, :f :cas, :value 5, :process 0}`,
 		"append":   `{:type :invoke, :f :txn, :value [[:append 1]], :process 0}`,
+		"queue  ":  `{:type :invoke, :f :drain, :value nil, :process 0} {:type :ok, :f :drain, :value [:a], :process 0}`,
+		"queue ":   `{:type :invoke, :f :enqueue, :value 1.5, :process 0}`,
 		"queue":    `{:type :info, :f :drain, :value nil, :process 0}`,
+		"set":      `{:type :invoke, :f :read, :value [1 nil], :process 0}`, // keys of sets
 		"nothing":  `{:type :invoke, :f :add, :value 1, :process 0}`,
 	} {
 		ops, err := ReadEDN(strings.NewReader(text))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Adapt(model, ops); err == nil {
+		if _, err := Adapt(strings.TrimSpace(model), ops); err == nil {
 			t.Errorf("%s took %s", model, text)
 		}
 	}

@@ -99,12 +99,35 @@ func TestReadsJepsensOwn(t *testing.T) {
 
 func TestBadEDN(t *testing.T) {
 	for _, text := range []string{
-		`{:index 0`, `{:index}`, `{1 2}`, `[1]`, `{:type :perhaps}`, `{:process :somebody}`, `{:f "open`, `{:f "\q"}`, `{:f what}`, `}`,
-		strings.Repeat("[", 1000),
+		`{:index 0`, `{:index}`, `{1 2}`, `[1]`, `{:type :perhaps}`, `{:process :somebody}`, `{:f "open`, `{:f what}`, `}`,
+		`{:f 12x}`, `{:f 1/0}`, `{:f ##Infinite}`, `#`, `#_`, `#tag`, `\`, `[#_]`,
+		strings.Repeat("[", 1000), strings.Repeat("#_", 1000), strings.Repeat("#a ", 1000),
 	} {
 		if ops, err := ReadEDN(strings.NewReader(text)); err == nil {
 			t.Errorf("%.20q was read as %+v", text, ops)
 		}
+	}
+}
+
+// What the printers of Clojure and the JVM write where they are not asked.
+func TestEDNOfOtherPrinters(t *testing.T) {
+	for text, want := range map[string]any{
+		`1/4`: 0.25, `-1/2`: -0.5, `##Inf`: math.Inf(1), `##-Inf`: math.Inf(-1), `12N`: int64(12), `1.5M`: 1.5,
+		`123456789012345678901234567890N`: 123456789012345678901234567890.0, `+7`: int64(7), `0x1f`: int64(31),
+		`\(`: "(", `\newline`: "\n", `\u00e9`: "é", `\a`: "a", `\;`: ";", `[\a \"]`: []any{"a", `"`},
+		`"a\fb\u0041\/"`: "a\fbA/", `"\ud83d\ude00"`: "😀", "\"raw\nline\x01\"": "raw\nline\x01", `#"\d+"`: `\d+`,
+		`#_ gone here`: "here", `[1 #_ 2 #_ #_ 3 4]`: []any{int64(1)}, `{:a #_ x 1}`: []Entry{{"a", int64(1)}},
+		`#'clojure.core/map`: "'clojure.core/map", `#:jepsen{:a 1}`: []Entry{{"a", int64(1)}}, `#inst "2020-01-01"`: "2020-01-01",
+		`#object[a.B$fn__1 0x1f "x"]`: []any{"a.B$fn__1", int64(31), "x"}, `:a/b`: Keyword("a/b"), `-`: "-", `...`: "...", `clojure.lang/x`: "clojure.lang/x",
+		`{"n1" #{:a}, 2 nil}`: []any{[]any{"n1", []any{Keyword("a")}}, []any{int64(2), nil}},
+	} {
+		got, rest, err := ParseEDN([]byte(text))
+		if err != nil || len(rest) != 0 || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s was read as %#v, rest %q, error %v; want %#v", text, got, rest, err, want)
+		}
+	}
+	if nan, _, err := ParseEDN([]byte("##NaN")); err != nil || !math.IsNaN(nan.(float64)) {
+		t.Errorf("##NaN was read as %v, error %v", nan, err)
 	}
 }
 
@@ -114,6 +137,7 @@ func FuzzEDN(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(file.Bytes())
+	f.Add([]byte(`{:a #_ 1 \( "\ud83d\u" ##NaN 1/2 #'x #"x"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		ops, err := ReadEDN(bytes.NewReader(data))
 		if err != nil {

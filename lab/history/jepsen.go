@@ -57,7 +57,10 @@ func ReadEDN(r io.Reader) ([]workloads.Op, error) {
 	}
 	var ops []workloads.Op
 	parser := &ednParser{data: data}
-	for parser.peek() != 0 {
+	for {
+		if b, err := parser.next(0); err != nil || b == 0 {
+			return ops, err
+		}
 		value, err := parser.value(0)
 		if err != nil {
 			return nil, err
@@ -78,7 +81,6 @@ func ReadEDN(r io.Reader) ([]workloads.Op, error) {
 			ops = append(ops, op)
 		}
 	}
-	return ops, nil
 }
 
 func fromEntries(entries []Entry, index int) (workloads.Op, error) {
@@ -104,6 +106,10 @@ func fromEntries(entries []Entry, index int) (workloads.Op, error) {
 }
 
 func setField(op *workloads.Op, entry Entry) error {
+	if _, text := entry.Value.(string); entry.Key == "error" && entry.Value != nil && !text {
+		op.Error = string(AppendEDN(nil, entry.Value)) // [:timeout "after 5 s"], say
+		return nil
+	}
 	switch v := entry.Value.(type) {
 	case int64:
 		switch entry.Key {
