@@ -94,6 +94,9 @@ func (e *evidence) judgeOwn() ([]workloads.Result, error) {
 	}
 	results = append(results, checkComplete(e.meta, len(e.ops)), checkNonVacuous(e.meta, workload.Kinds, e.ops))
 	results = append(results, e.checkMembers(workloads.DefaultBounds)...)
+	if e.meta.Sessions != nil {
+		results = append(results, workloads.CheckExpiry(*e.meta.Sessions, workloads.DefaultBounds))
+	}
 	if e.meta.Gauges != nil && ended(e.meta, finalPhase) {
 		results = append(results, workloads.CheckGauges(e.meta.Gauges, workloads.DefaultBounds))
 	}

@@ -45,6 +45,7 @@ type client interface {
 	Server() string
 	Session() zk.Session
 	State() zk.State
+	AliveUntil() time.Time
 }
 
 // session is one session, bound to one member, as the workloads and the lab
@@ -57,7 +58,8 @@ type session struct {
 	proceed func(s *session, detached zk.Session) (client, error)
 	clock   nemesis.Clock
 
-	users []string // presented so far
+	users []string  // presented so far
+	alive time.Time // the session can't have expired before: what an earlier connection has proved
 
 	stray   *strayEvents              // those for which the client has no watch
 	fires   map[watchedPath]onceWatch // watches that have not fired yet
@@ -144,6 +146,23 @@ func (s *session) ID() int64 { return s.client.Session().ID }
 func (s *session) Expired() bool {
 	state := s.client.State()
 	return state == zk.StateExpired || state == zk.StateClosed
+}
+
+// Expiry implements clientSession.
+func (s *session) Expiry() (expiry, bool) {
+	granted := s.client.Session().Timeout
+	if s.client.State() != zk.StateExpired || granted <= 0 {
+		return expiry{}, false
+	}
+	return expiry{granted: granted, heard: s.aliveUntil().Add(-granted)}, true
+}
+
+// aliveUntil is the session's timeout after the sending of what was answered last.
+func (s *session) aliveUntil() time.Time {
+	if until := s.client.AliveUntil(); until.After(s.alive) {
+		return until
+	}
+	return s.alive
 }
 
 // Close ends the session, on the server too if that answers in time.
@@ -355,6 +374,7 @@ func (s *session) Move() error {
 	if s.fires != nil || s.follows[0] != nil || s.follows[1] != nil {
 		return fmt.Errorf("%w: the session has watches", workloads.ErrNotDone)
 	}
+	s.alive = s.aliveUntil()
 	client, err := s.proceed(s, s.client.Detach())
 	if err != nil {
 		return fmt.Errorf("%w: %w", workloads.ErrNotDone, err)

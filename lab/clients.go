@@ -35,6 +35,9 @@ type clientSession interface {
 	ID() int64
 	Server() string // address of the member it is connected to, empty without one
 	Expired() bool  // it has ended; a new one must be opened
+	// Expiry tells of a session that a member has called expired; false for others.
+	Expiry() (expiry, bool)
+	Move() error
 	Close()
 }
 
@@ -47,6 +50,7 @@ type clients struct {
 	count    int
 	limiter  *rate.Limiter
 	access   access
+	ends     *sessionEnds // nil: nobody asks when sessions expire
 
 	genMu     sync.Mutex // guards generator and rng
 	generator workloads.Generator
@@ -111,6 +115,7 @@ func (c *clients) setup(ctx context.Context) error {
 type crew struct {
 	clients *clients
 	workers []*worker
+	idle    func() // closes the sessions that do nothing; nil without
 }
 
 type worker struct {
@@ -164,6 +169,10 @@ func (c *crew) run(ctx context.Context, next source) {
 // close ends the sessions.
 func (c *crew) close() {
 	c.each((*worker).drop)
+	if c.idle != nil {
+		c.idle()
+		c.idle = nil
+	}
 }
 
 func (c *crew) each(f func(*worker)) {
@@ -176,6 +185,9 @@ func (c *crew) each(f func(*worker)) {
 
 func (w *worker) drop() {
 	if w.session != nil {
+		if w.clients.ends != nil {
+			w.clients.ends.note(w.session, fmt.Sprintf("process %d", w.process))
+		}
 		w.session.Close()
 		w.session = nil
 	}

@@ -82,7 +82,11 @@ func (s *memorySession) change(change func(e *memoryEnsemble) error) (int64, err
 func (s *memorySession) ID() int64      { return s.id }
 func (s *memorySession) Server() string { return "" }
 func (s *memorySession) Expired() bool  { return s.expired }
-func (s *memorySession) Close()         { s.closed = true }
+
+func (s *memorySession) Expiry() (expiry, bool) { return expiry{}, false }
+func (s *memorySession) Move() error            { return workloads.ErrNotDone }
+
+func (s *memorySession) Close() { s.closed = true }
 
 func (s *memorySession) Sync(context.Context, string) (int64, error) {
 	return s.change(func(*memoryEnsemble) error { return nil })

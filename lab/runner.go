@@ -284,11 +284,16 @@ func (r *runner) operate(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("%w: %w", errNotStarted, err), r.closeRecording())
 	}
 	crew := c.crew()
+	c.ends = &sessionEnds{clock: r.access.clock, start: r.recorder.Start()}
+	crew.idle = r.access.idle(members, c.ends)
 	r.underFaults(ctx, crew, schedule)
 	if ctx.Err() == nil {
 		r.recovery(ctx, crew)
 	}
 	crew.close()
+	if r.options.knownTicks() {
+		r.meta.Sessions = &c.ends.watch
+	}
 	return r.closeRecording()
 }
 

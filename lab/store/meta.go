@@ -54,6 +54,8 @@ type Meta struct {
 	Operations int `json:"operations,omitempty"`
 	// Gauges are what members held of their machines, nil where nobody measured it.
 	Gauges []workloads.MemberGauge `json:"gauges,omitempty"`
+	// Sessions tells of those that expired, nil where nobody watched them.
+	Sessions *workloads.SessionWatch `json:"sessions,omitempty"`
 	// LabCost is what the lab itself took while clients worked, nil where nobody
 	// measured it.
 	LabCost *LabCost `json:"labCost,omitempty"`

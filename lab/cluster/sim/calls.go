@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"time"
 
 	"zoolab/zk"
 	"zoolab/zk/jute"
@@ -15,6 +16,15 @@ func (s *Client) Server() string {
 		return ""
 	}
 	return s.c.members[s.conn.member-1].Client
+}
+
+// AliveUntil is the session's timeout after the sending of the newest request that was
+// answered, zero before the first.
+func (s *Client) AliveUntil() time.Time {
+	if s.heardAt.IsZero() {
+		return time.Time{}
+	}
+	return s.heardAt.Add(s.timeout)
 }
 
 // State tells how the session is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ type Client struct {
 	passwd   []byte
 	known    bool // a member has granted it
 	timeout  time.Duration
+	heardAt  time.Time // when the newest request that was answered had been sent
 	lastZxid int64
 	state    zk.State
 	ended    error // why it is no more; nil while it lives
@@ -75,6 +77,16 @@ type connection struct {
 	proving   int // credentials of the session that are not answered yet
 	heardAt   time.Time
 	sentAt    time.Time
+	mark      mark
+}
+
+// greeting stands for the xid of the request for a connection, which has none.
+const greeting = math.MinInt32
+
+// mark is a request whose answer will prove that the session was alive when it was sent.
+type mark struct {
+	xid    int32
+	sentAt time.Time // zero if there is no mark
 }
 
 // Pauses between attempts, as package zk has them.
@@ -149,6 +161,7 @@ func (s *Client) connect() {
 	if s.known {
 		request.SessionID, request.Passwd = s.id, s.passwd
 	}
+	n.mark = mark{xid: greeting, sentAt: s.c.Now()}
 	n.guest = s.c.ensemble.Connect(n.member, request, n)
 	s.c.ensemble.After(s.options.SessionTimeout/time.Duration(len(s.members)), func() {
 		if s.conn == n && !n.connected {
@@ -174,6 +187,7 @@ func (n *connection) Connected(r jute.ReadOnlyConnectResponse) {
 	}
 	s.id, s.passwd, s.known, s.failed = r.SessionID, r.Passwd, true, 0
 	s.timeout = time.Duration(r.TimeoutMs) * time.Millisecond
+	s.heardAt, n.mark = n.mark.sentAt, mark{}
 	n.connected, n.heardAt, s.state = true, s.c.Now(), zk.StateConnected
 	for _, packet := range s.auths {
 		n.proving++
@@ -199,6 +213,9 @@ func (n *connection) Reply(h jute.ReplyHeader, body jute.Record) {
 	}
 	n.heardAt = s.c.Now()
 	s.lastZxid = max(s.lastZxid, h.Zxid)
+	if h.Xid == n.mark.xid && !n.mark.sentAt.IsZero() {
+		s.heardAt, n.mark = n.mark.sentAt, mark{}
+	}
 	if h.Xid == jute.XidPing || h.Xid == jute.XidSetWatches {
 		return
 	}
@@ -278,6 +295,9 @@ func (n *connection) care() {
 
 func (n *connection) send(xid int32, op jute.OpCode, body jute.Record) {
 	n.sentAt = n.s.c.Now()
+	if n.mark.sentAt.IsZero() {
+		n.mark = mark{xid, n.sentAt}
+	}
 	n.guest.Send(jute.RequestHeader{Xid: xid, Type: op}, body)
 }
 
