@@ -83,7 +83,7 @@ mutants-full: ## the same, with every bug that can be caught on containers plant
 	$(GO) run ./lab/mutants -full
 
 .PHONY: bench
-bench: ## measure five members against five of Apache ZooKeeper 3.8.0, in turns
+bench: ## measure five members against five of Apache ZooKeeper and five of etcd, in turns, ten minutes at most
 	scripts/setup
 	$(GO) run ./bench
 

@@ -51,6 +51,12 @@ var exempt = map[string]string{
 	"lab/cluster/sim": "the driver that simulates members needs their code; the rest of the lab stays a black-box tester",
 }
 
+// only says where alone a module (by the start of its path) may be imported.
+var only = []struct{ module, in, why string }{
+	{"go.etcd.io/etcd", "bench", "the client of a rival, and gRPC with it, makes neither the server nor the lab bigger"},
+	{"google.golang.org/grpc", "bench", "nothing but the rival's client speaks it"},
+}
+
 func TestImportRules(t *testing.T) {
 	for dir, files := range packages(t) {
 		if exempt[dir] != "" {
@@ -59,6 +65,11 @@ func TestImportRules(t *testing.T) {
 		for path, file := range files {
 			for _, spec := range file.Imports {
 				imported := strings.Trim(spec.Path.Value, `"`)
+				for _, rule := range only {
+					if within(imported, rule.module) && dir != rule.in {
+						t.Errorf("%s imports %s, which only %s may: %s", path, imported, rule.in, rule.why)
+					}
+				}
 				for _, rule := range forbidden {
 					if within(dir, rule.from) && within(imported, rule.to) {
 						t.Errorf("%s imports %s: %s", path, imported, rule.why)

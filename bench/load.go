@@ -13,21 +13,29 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/go-zookeeper/zk"
 )
 
 // job tells a load process what to do; it arrives as JSON on its standard input.
 type job struct {
+	Protocol     string   // a key of protocols
 	Addrs        []string // client addresses of the members
-	Read         bool     // get instead of set
-	Gap          bool     // record pauses between acknowledged writes instead of latencies
-	Sessions     int      // spread over the members in turn
-	InFlight     int      // requests that each session keeps unanswered
+	Operation    operation
+	Gap          bool // record pauses between acknowledged writes instead of latencies
+	Sessions     int  // spread over the members in turn
+	InFlight     int  // requests that each session keeps unanswered
 	PayloadBytes int
 	RampMs       int // not measured, ahead of DurationMs
 	DurationMs   int
 }
+
+// operation is what a load does again and again.
+type operation string
+
+const (
+	opSet     operation = "set"
+	opGet     operation = "get"
+	opSyncGet operation = "sync and get"
+)
 
 // loadResult is a load process' answer, as JSON on its standard output.
 type loadResult struct {
@@ -47,6 +55,10 @@ type pause struct{ FromNs, ToNs int64 }
 
 // minPause is what a gap job leaves out: ordinary group commits.
 const minPause = time.Millisecond
+
+// gapPatience is the patience of a gap job's sessions: many times what a set takes, and little
+// beside an election.
+const gapPatience = 100 * time.Millisecond
 
 // loadArg as the only argument makes this program a load process.
 const loadArg = "load-process"
@@ -72,112 +84,36 @@ func loadMain() error {
 		result = measureLatencies(j, sessions)
 	}
 	for _, session := range sessions {
-		go session.conn.Close()
+		go session.close()
 	}
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
-// session is one ZooKeeper session with the znode that it writes or reads.
-type session struct {
-	conn *zk.Conn
-	path string
-}
-
-// rotation gives the client its next server. It replaces the client's own
-// provider, which sleeps a second after each full turn: that would hide how
-// long a server was away.
-type rotation struct {
-	mu        sync.Mutex
-	addrs     []string
-	next      int
-	connected bool // since the last call of Next
-	fresh     bool // Next was not called yet
-}
-
-func (r *rotation) Init([]string) error { return nil }
-func (r *rotation) Len() int            { return len(r.addrs) }
-
-func (r *rotation) Next() (string, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.fresh && !r.connected {
-		const retryPause = 10 * time.Millisecond
-		time.Sleep(retryPause)
-	}
-	r.fresh, r.connected = false, false
-	addr := r.addrs[r.next%len(r.addrs)]
-	r.next++
-	return addr, false
-}
-
-func (r *rotation) Connected() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.connected = true
-}
-
-type silent struct{}
-
-func (silent) Printf(string, ...any) {}
-
-// openSessions opens the job's sessions and makes a znode for each.
+// openSessions opens the job's sessions, which make an entry for each.
 func openSessions(j job) ([]session, error) {
-	const timeout = 30 * time.Second
+	open, ok := protocols[j.Protocol]
+	if !ok {
+		return nil, fmt.Errorf("there is no protocol %q", j.Protocol)
+	}
+	payload := make([]byte, j.PayloadBytes)
 	sessions := make([]session, j.Sessions)
 	errs := make([]error, j.Sessions)
 	var group sync.WaitGroup
 	for i := range sessions {
 		group.Go(func() {
-			addrs := []string{j.Addrs[i%len(j.Addrs)]}
+			cfg := sessionConfig{addrs: []string{j.Addrs[i%len(j.Addrs)]}, index: i}
 			if j.Gap {
 				// After a kill a session moves to the other members.
-				addrs = slices.Concat(j.Addrs[i%len(j.Addrs):], j.Addrs[:i%len(j.Addrs)])
+				cfg.addrs = slices.Concat(j.Addrs[i%len(j.Addrs):], j.Addrs[:i%len(j.Addrs)])
+				cfg.patience = gapPatience
 			}
-			provider := &rotation{addrs: addrs, fresh: true}
-			conn, events, err := zk.Connect(addrs, 10*time.Second, zk.WithHostProvider(provider), zk.WithLogger(silent{}))
-			if err != nil {
-				errs[i] = err
-				return
+			if sessions[i], errs[i] = open(cfg, payload); errs[i] != nil {
+				errs[i] = fmt.Errorf("session %d at %s: %w", i, cfg.addrs[0], errs[i])
 			}
-			sessions[i] = session{conn, fmt.Sprintf("/bench/%d", i)}
-			if errs[i] = awaitSession(events, timeout); errs[i] != nil {
-				errs[i] = fmt.Errorf("session %d at %s: %w", i, addrs[0], errs[i])
-				return
-			}
-			errs[i] = prepare(sessions[i], j.PayloadBytes)
 		})
 	}
 	group.Wait()
 	return sessions, errors.Join(errs...)
-}
-
-func awaitSession(events <-chan zk.Event, timeout time.Duration) error {
-	deadline := time.After(timeout)
-	for {
-		select {
-		case event := <-events:
-			if event.State == zk.StateHasSession {
-				return nil
-			}
-		case <-deadline:
-			return errors.New("no session within the time")
-		}
-	}
-}
-
-func prepare(s session, payloadBytes int) error {
-	acl := zk.WorldACL(zk.PermAll)
-	if _, err := s.conn.Create("/bench", nil, 0, acl); err != nil && !errors.Is(err, zk.ErrNodeExists) {
-		return fmt.Errorf("create /bench: %w", err)
-	}
-	payload := make([]byte, payloadBytes)
-	if _, err := s.conn.Create(s.path, payload, 0, acl); err != nil && !errors.Is(err, zk.ErrNodeExists) {
-		return fmt.Errorf("create %s: %w", s.path, err)
-	}
-	if _, err := s.conn.Set(s.path, payload, -1); err != nil {
-		return fmt.Errorf("set %s: %w", s.path, err)
-	}
-	return nil
 }
 
 // measureLatencies runs the closed loop of every slot and keeps the latency of
@@ -202,7 +138,7 @@ func measureLatencies(j job, sessions []session) loadResult {
 					return
 				}
 				count++
-				err := operate(s, j.Read, payload)
+				err := operate(s, j.Operation, payload)
 				done := time.Now()
 				if err != nil {
 					failures.add(err)
@@ -234,13 +170,16 @@ func cpuSeconds() float64 {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
 }
 
-func operate(s session, read bool, payload []byte) error {
-	if read {
-		_, _, err := s.conn.Get(s.path)
-		return err
+func operate(s session, op operation, payload []byte) error {
+	switch op {
+	case opSet:
+		return s.set(payload)
+	case opGet:
+		return s.get()
+	case opSyncGet:
+		return s.syncGet()
 	}
-	_, err := s.conn.Set(s.path, payload, -1)
-	return err
+	return fmt.Errorf("there is no operation %q", op)
 }
 
 // measureGaps writes without a stop, whatever fails, and gives the pauses
@@ -256,7 +195,7 @@ func measureGaps(j job, sessions []session) loadResult {
 		group.Go(func() {
 			payload := make([]byte, j.PayloadBytes)
 			for !over.Load() {
-				if _, err := s.conn.Set(s.path, payload, -1); err != nil {
+				if err := s.set(payload); err != nil {
 					failures.add(err)
 					time.Sleep(time.Millisecond)
 					continue
@@ -269,7 +208,7 @@ func measureGaps(j job, sessions []session) loadResult {
 	over.Store(true)
 	for _, s := range sessions {
 		// A request that waits for a server that never comes must not keep us.
-		s.conn.Close()
+		s.close()
 	}
 	group.Wait()
 	acks := append(slices.Concat(perSession...), end.UnixNano())

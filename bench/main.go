@@ -1,30 +1,58 @@
-// Command bench compares this server with Apache ZooKeeper on one machine, in
+// Command bench compares this server with Apache ZooKeeper and etcd on one machine, in
 // one run:
 //
-//	go run ./bench                        everything, about six minutes
+//	go run ./bench                        everything, nine minutes
 //	go run ./bench -only set256 -rounds 1 one measurement
 //	go run ./bench -h                     flags and names of measurements
 //
 // Each round starts five processes of one server on loopback, warms them up,
-// measures, and stops them before the other server's turn, so that the two
-// never share the processors and drift of the machine meets both. Both get the
-// same zoo.cfg (tickTime 2000, fsync on, defaults otherwise), the same disk, and
-// the same load: github.com/go-zookeeper/zk in a process of its own, sessions
-// spread over the members, each writing or reading a znode of its own.
+// measures, and stops them before the next server's turn, so that no two ever
+// share the processors and drift of the machine meets all of them. A server that is not
+// installed is left out.
 //
 // Measurements: throughput, median and 99th percentile of sets of 1 KiB at 1,
-// 32 and 256 sessions and at 32 sessions with 16 requests in flight each, and of
-// reads at 64 sessions, with the processor time that all members and the client spend on
-// an operation (where the processors are the limit it says more than throughput: the
-// client's share is the same work for both); the members' resident memory after that load; the
+// 32 and 256 sessions and at 32 sessions with 16 requests in flight each, of reads at 64
+// sessions, and of reads of what is newest, with the processor time that all members and the
+// client spend on an operation (where the processors are the limit it says more than
+// throughput); the members' resident memory after that load; the
 // longest time without any acknowledged write after kill -9 of the leader, and after a
-// graceful stop, with ten sessions that may move between members; the time until a standalone
-// server answers that starts from a snapshot of a million znodes; and, only where it is
-// asked for, what it costs to bring back a member that missed 100,000 writes, by the log
-// and by a snapshot.
+// graceful stop, with ten sessions that may move between members; the time until a server
+// alone answers that starts from data of a million znodes or keys of 64 bytes; and, only where
+// it is asked for and only of ZooKeeper's protocol, what it costs to bring back a member that
+// missed 100,000 writes, by the log and by a snapshot.
+//
+// # What is equal
+//
+// The disk, which every member syncs before it acknowledges a write; the payload; the number of
+// members, of sessions and of requests in flight. The load is a process of its own. Each session
+// is a connection of its own to one member (the sessions are spread over the members) and
+// writes or reads an entry of its own: a znode, or a key. This server and Apache's get the
+// same zoo.cfg (tickTime 2000, defaults otherwise) and the same client,
+// github.com/go-zookeeper/zk. A read is local to the session's member: of etcd it is a
+// serializable one. A read of what is newest is a sync followed by a get, and a linearizable
+// read of etcd.
+//
+// # What is not
+//
+//   - etcd has its own client, go.etcd.io/etcd/client/v3, and gRPC. Where all processors are
+//     busy, what a client spends is missing from the servers: see client/op.
+//   - sync and get are two requests, one after the other; etcd needs one. Apache's sync asks no
+//     quorum, so it promises less than the others do.
+//   - ZooKeeper answers a session's requests in their order; etcd in any order.
+//   - etcd keeps all versions of a key until somebody compacts it, which by default nobody
+//     does: so its memory grows with the writes, for its database is a mapped file. "anonymous"
+//     is the memory of each server without its mapped files.
+//   - A follower of etcd whose leader has died doesn't tell the client that its write was lost:
+//     it lets it wait for seven seconds. Its gaps are measured with clients that give a write up
+//     after 100 ms and try the next member.
+//   - Each keeps its own time: ZooKeeper's members notice a silent leader after syncLimit *
+//     tickTime and a closed connection at once, those of etcd both after 1 to 2 s.
+//   - The large data of ZooKeeper are a snapshot of its tree, those of etcd the database of a
+//     server that was stopped, with next to no log.
 //
 // Java's heap is limited by -java-heap-mb, because Debian's start script sets
-// no limit and Java would take a quarter of the machine's memory.
+// no limit and Java would take a quarter of the machine's memory. etcd's limit on the size of its
+// database is raised.
 package main
 
 import (
@@ -34,22 +62,19 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
-
-	"zoolab/internal/apache"
 )
 
-const usage = `Compares this server with Apache ZooKeeper on this machine: in turns, five
-processes of each on loopback, the same client, the same zoo.cfg, the same disk.
-Needs Debian's zookeeper package (-apache=false leaves it out).
+const usage = `Compares this server with Apache ZooKeeper and etcd on this machine: in turns,
+five processes of each on loopback, the same work, the same disk. Needs Debian's
+packages zookeeper and etcd-server; what is not installed is left out.
 
-  go run ./bench                          everything, about six minutes
+  go run ./bench                          everything, nine minutes
   go run ./bench -only set256 -rounds 1   one measurement
   go run ./bench -only rejoin             a member comes back, by DIFF and by SNAP
   go run ./bench -json figures.json       and every round's figures in a file
@@ -70,6 +95,7 @@ type options struct {
 	dir        string
 	node       bool
 	apache     bool
+	etcd       bool
 }
 
 func main() {
@@ -116,6 +142,7 @@ func parseOptions(args []string) (options, error) {
 	flags.StringVar(&opts.dir, "dir", "", "`directory` for data; default a temporary one, removed at the end")
 	flags.BoolVar(&opts.node, "node", true, "measure this server")
 	flags.BoolVar(&opts.apache, "apache", true, "measure Apache ZooKeeper")
+	flags.BoolVar(&opts.etcd, "etcd", true, "measure etcd")
 	if err := flags.Parse(args); err != nil {
 		return opts, err
 	}
@@ -133,8 +160,8 @@ func parseOptions(args []string) (options, error) {
 	if opts.rounds < 1 || opts.kills < 1 || opts.members < 3 || opts.znodes < 1 || opts.missed < 1 || opts.duration < time.Second/2 {
 		return opts, errors.New("-rounds, -kills, -znodes and -missed need at least 1, -members 3, -duration 500ms")
 	}
-	if !opts.node && !opts.apache {
-		return opts, errors.New("-node=false and -apache=false leave nothing to measure")
+	if !opts.node && !opts.apache && !opts.etcd {
+		return opts, errors.New("-node=false, -apache=false and -etcd=false leave nothing to measure")
 	}
 	return opts, nil
 }
@@ -170,12 +197,16 @@ func run(ctx context.Context, opts options) (err error) {
 			runErr = b.turn(ctx)
 			figures = append(figures, b.figures...)
 			if runErr != nil {
-				runErr = fmt.Errorf("%s, round %d: %w", s.name, round, runErr)
+				runErr = fmt.Errorf("%s, round %d: %w", s.name(), round, runErr)
 				break
 			}
 		}
 	}
-	fmt.Print(table(figures, systems))
+	var names []string
+	for _, s := range systems {
+		names = append(names, s.name())
+	}
+	fmt.Print(table(figures, names))
 	fmt.Printf("%d rounds, %v per load, %d members, Java heap at most %d MiB, %v in all\n",
 		opts.rounds, opts.duration, opts.members, opts.javaHeapMB, time.Since(began).Round(time.Second))
 	if opts.jsonPath != "" {
@@ -202,35 +233,3 @@ func cleanUp(dir string, temporary bool, err error) error {
 	}
 	return err
 }
-
-// system is one of the servers that are compared.
-type system struct {
-	name string
-	cfg  apache.Config // what its members have in common
-}
-
-// prepareSystems builds this server and looks for the other one.
-func prepareSystems(ctx context.Context, dir string, opts options) ([]system, error) {
-	var systems []system
-	if opts.node {
-		binary := filepath.Join(dir, "node")
-		build := exec.CommandContext(ctx, "go", "build", "-o", binary, "zoolab/node")
-		if output, err := build.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("this server does not build (run bench inside the module; -node=false leaves it out): %w\n%s",
-				err, strings.TrimSpace(string(output)))
-		}
-		systems = append(systems, system{nodeName, apache.Config{Command: []string{binary, "serve"}}})
-	}
-	if opts.apache {
-		if err := apache.Available(); err != nil {
-			return nil, fmt.Errorf("%w (-apache=false leaves it out)", err)
-		}
-		systems = append(systems, system{apacheName, apache.Config{HeapMB: opts.javaHeapMB}})
-	}
-	return systems, nil
-}
-
-// The servers' names in tables and files.
-const nodeName = "zoolab"
-
-var apacheName = "Apache " + apache.Version()

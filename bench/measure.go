@@ -5,21 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"zoolab/internal/apache"
 )
 
 // cell is one load on a running ensemble.
 type cell struct {
 	name, title string
-	read        bool
+	operation   operation
 	sessions    int
 	inFlight    int
 }
@@ -27,11 +24,12 @@ type cell struct {
 const payloadBytes = 1024
 
 var cells = []cell{
-	{"set1", "set 1 KiB, 1 session", false, 1, 1},
-	{"set32", "set 1 KiB, 32 sessions", false, 32, 1},
-	{"set256", "set 1 KiB, 256 sessions", false, 256, 1},
-	{"pipelined", "set 1 KiB, 32 sessions x 16 in flight", false, 32, 16},
-	{"read64", "get 1 KiB, 64 sessions", true, 64, 1},
+	{"set1", "set 1 KiB, 1 session", opSet, 1, 1},
+	{"set32", "set 1 KiB, 32 sessions", opSet, 32, 1},
+	{"set256", "set 1 KiB, 256 sessions", opSet, 256, 1},
+	{"pipelined", "set 1 KiB, 32 sessions x 16 in flight", opSet, 32, 16},
+	{"read64", "get 1 KiB, 64 sessions", opGet, 64, 1},
+	{"sync64", "sync + get 1 KiB, 64 sessions", opSyncGet, 64, 1},
 }
 
 // The measurements beside the cells.
@@ -42,6 +40,12 @@ const (
 	measureStart  = "start"
 	// measureRejoin takes minutes: it is measured only where it is asked for.
 	measureRejoin = "rejoin"
+)
+
+// Quantities that the table treats in their own way.
+const (
+	throughput = "throughput"
+	clientCPU  = "client/op"
 )
 
 func measurementNames() []string {
@@ -72,17 +76,17 @@ type bench struct {
 }
 
 func (b *bench) record(measurement, quantity, unit string, value float64) {
-	b.figures = append(b.figures, figure{b.system.name, b.round, measurement, quantity, unit, value})
+	b.figures = append(b.figures, figure{b.system.name(), b.round, measurement, quantity, unit, value})
 }
 
 // progress tells the person who waits what is being done.
 func (b *bench) progress(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "round %d  %-13s %s\n", b.round, b.system.name, fmt.Sprintf(format, args...))
+	fmt.Fprintf(os.Stderr, "round %d  %-13s %s\n", b.round, b.system.name(), fmt.Sprintf(format, args...))
 }
 
 // turn makes all wanted measurements once.
 func (b *bench) turn(ctx context.Context) error {
-	dir := filepath.Join(b.dir, fmt.Sprintf("%d-%s", b.round, strings.Fields(b.system.name)[0]))
+	dir := filepath.Join(b.dir, fmt.Sprintf("%d-%s", b.round, strings.Fields(b.system.name())[0]))
 	if b.wantsEnsemble() {
 		if err := b.ensemble(ctx, filepath.Join(dir, "ensemble")); err != nil {
 			return err
@@ -117,11 +121,11 @@ func (b *bench) ensemble(ctx context.Context, dir string) (err error) {
 	startCtx, cancel := context.WithTimeout(ctx, formTime)
 	defer cancel()
 	b.progress("starting %d members", b.opts.members)
-	members, err := apache.StartEnsemble(startCtx, dir, slices.Repeat([]apache.Config{b.system.cfg}, b.opts.members)...)
+	members, err := b.system.startMembers(startCtx, dir, b.opts.members)
 	if err != nil {
 		return fmt.Errorf("start the ensemble: %w", err)
 	}
-	defer func() { err = errors.Join(err, apache.StopAll(members)) }()
+	defer func() { err = errors.Join(err, killAll(members)) }()
 	if err := b.warmUp(ctx, members); err != nil {
 		return err
 	}
@@ -147,23 +151,33 @@ func (b *bench) ensemble(ctx context.Context, dir string) (err error) {
 	return nil
 }
 
-func addrs(members []*apache.Server) []string {
-	list := make([]string, len(members))
-	for i, member := range members {
-		list[i] = member.ClientAddr
+func killAll(members []member) error {
+	var errs []error
+	for _, m := range members {
+		errs = append(errs, m.Kill())
 	}
-	return list
+	return errors.Join(errs...)
+}
+
+// load runs a job on the members in a process of its own; onReady is called when its sessions
+// are open.
+func (b *bench) load(ctx context.Context, members []member, j job, onReady func() error) (loadResult, error) {
+	j.Protocol = b.system.protocol()
+	for _, m := range members {
+		j.Addrs = append(j.Addrs, m.Addr())
+	}
+	return runLoad(ctx, j, onReady)
 }
 
 // warmUp runs writes and reads until Java's compiler has seen the hot paths.
-func (b *bench) warmUp(ctx context.Context, members []*apache.Server) error {
+func (b *bench) warmUp(ctx context.Context, members []member) error {
 	b.progress("warming up")
-	for _, read := range []bool{false, true} {
+	for _, op := range []operation{opSet, opGet} {
 		j := job{
-			Addrs: addrs(members), Read: read, Sessions: 64, InFlight: 4, PayloadBytes: payloadBytes,
+			Operation: op, Sessions: 64, InFlight: 4, PayloadBytes: payloadBytes,
 			DurationMs: int(b.opts.duration.Milliseconds()) / 2,
 		}
-		if _, err := runLoad(ctx, j, ready); err != nil {
+		if _, err := b.load(ctx, members, j, ready); err != nil {
 			return fmt.Errorf("warm up: %w", err)
 		}
 	}
@@ -172,11 +186,11 @@ func (b *bench) warmUp(ctx context.Context, members []*apache.Server) error {
 
 func ready() error { return nil }
 
-func (b *bench) cell(ctx context.Context, members []*apache.Server, c cell) error {
+func (b *bench) cell(ctx context.Context, members []member, c cell) error {
 	const rampMs = 500
 	var cpuBefore float64
-	result, err := runLoad(ctx, job{
-		Addrs: addrs(members), Read: c.read, Sessions: c.sessions, InFlight: c.inFlight,
+	result, err := b.load(ctx, members, job{
+		Operation: c.operation, Sessions: c.sessions, InFlight: c.inFlight,
 		PayloadBytes: payloadBytes, RampMs: rampMs, DurationMs: int(b.opts.duration.Milliseconds()),
 	}, func() (err error) {
 		cpuBefore, err = membersCPU(members)
@@ -196,16 +210,16 @@ func (b *bench) cell(ctx context.Context, members []*apache.Server, c cell) erro
 	clientUs := 1e6 * result.CPUSeconds / float64(result.All)
 	b.progress("%-38s %7.0f/s  p50 %.2f ms  p99 %.2f ms  CPU per operation: members %.0f us, client %.0f us", c.title,
 		result.OpsPerSec, float64(result.P50Us)/1000, float64(result.P99Us)/1000, membersUs, clientUs)
-	b.record(c.name, "throughput", "/s", result.OpsPerSec)
+	b.record(c.name, throughput, "/s", result.OpsPerSec)
 	b.record(c.name, "p50", "ms", float64(result.P50Us)/1000)
 	b.record(c.name, "p99", "ms", float64(result.P99Us)/1000)
 	b.record(c.name, "CPU/op", "us", membersUs)
-	b.record(c.name, "client/op", "us", clientUs)
+	b.record(c.name, clientCPU, "us", clientUs)
 	return nil
 }
 
 // membersCPU is the processor time that the members have used so far, in seconds.
-func membersCPU(members []*apache.Server) (float64, error) {
+func membersCPU(members []member) (float64, error) {
 	const ticksPerSecond = 100 // USER_HZ, the same on every Linux
 	ticks := 0
 	for _, member := range members {
@@ -227,32 +241,43 @@ func membersCPU(members []*apache.Server) (float64, error) {
 	return float64(ticks) / ticksPerSecond, nil
 }
 
-// memory records the resident memory of the members, as the kernel counts it.
-func (b *bench) memory(members []*apache.Server) error {
-	var sizes []float64
-	for _, member := range members {
-		mb, err := residentMB(member.PID())
+// memory records the resident memory of the members, as the kernel counts it, and how much of
+// the median member's is not pages of files that it has mapped.
+func (b *bench) memory(members []member) error {
+	var sizes, anonymous []float64
+	for _, m := range members {
+		mb, err := residentMB(m.PID(), allPages)
 		if err != nil {
 			return err
 		}
-		sizes = append(sizes, mb)
+		anonymousMB, err := residentMB(m.PID(), anonymousPages)
+		if err != nil {
+			return err
+		}
+		sizes, anonymous = append(sizes, mb), append(anonymous, anonymousMB)
 	}
-	middle, most := median(sizes), maximum(sizes)
-	b.progress("resident memory: median %.0f MB, largest %.0f MB", middle, most)
-	b.record(measureMemory, "median", "MB", middle)
-	b.record(measureMemory, "largest", "MB", most)
+	b.progress("resident memory: median %.0f MB, largest %.0f MB, anonymous %.0f MB", median(sizes), maximum(sizes), median(anonymous))
+	b.record(measureMemory, "median", "MB", median(sizes))
+	b.record(measureMemory, "largest", "MB", maximum(sizes))
+	b.record(measureMemory, "anonymous", "MB", median(anonymous))
 	return nil
 }
 
-// residentMB reads VmRSS from /proc, in units of 10^6 bytes.
-func residentMB(pid int) (float64, error) {
+// What the kernel counts of a process' resident memory.
+const (
+	allPages       = "VmRSS"
+	anonymousPages = "RssAnon" // without those of mapped files
+)
+
+// residentMB reads a count of pages from /proc, in units of 10^6 bytes.
+func residentMB(pid int, pages string) (float64, error) {
 	path := fmt.Sprintf("/proc/%d/status", pid)
 	status, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if value, ok := strings.CutPrefix(line, pages+":"); ok {
 			kb, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 64)
 			if err != nil {
 				return 0, fmt.Errorf("%s: %w", path, err)
@@ -260,15 +285,15 @@ func residentMB(pid int) (float64, error) {
 			return kb * 1024 / 1e6, nil
 		}
 	}
-	return 0, fmt.Errorf("%s has no VmRSS", path)
+	return 0, fmt.Errorf("%s has no %s", path, pages)
 }
 
 // gaps ends the leader again and again, by kill -9 or by a graceful stop, and records the
 // longest pause of the writes after each time.
-func (b *bench) gaps(ctx context.Context, members []*apache.Server, measurement string) error {
-	end := (*apache.Server).Kill
+func (b *bench) gaps(ctx context.Context, members []member, measurement string) error {
+	end := member.Kill
 	if measurement == measureStop {
-		end = (*apache.Server).Stop
+		end = member.Stop
 	}
 	var seconds []float64
 	for range b.opts.kills {
@@ -284,7 +309,7 @@ func (b *bench) gaps(ctx context.Context, members []*apache.Server, measurement 
 	return nil
 }
 
-func (b *bench) endLeader(ctx context.Context, members []*apache.Server, end func(*apache.Server) error) (time.Duration, error) {
+func (b *bench) endLeader(ctx context.Context, members []member, end func(member) error) (time.Duration, error) {
 	const (
 		sessions   = 10
 		calm       = time.Second     // of undisturbed writes before the leader ends
@@ -296,8 +321,8 @@ func (b *bench) endLeader(ctx context.Context, members []*apache.Server, end fun
 		return 0, err
 	}
 	var endedNs int64
-	result, err := runLoad(ctx, job{
-		Addrs: addrs(members), Gap: true, Sessions: sessions, InFlight: 1, PayloadBytes: payloadBytes,
+	result, err := b.load(ctx, members, job{
+		Operation: opSet, Gap: true, Sessions: sessions, InFlight: 1, PayloadBytes: payloadBytes,
 		DurationMs: int((calm + observe).Milliseconds()),
 	}, func() error {
 		time.Sleep(calm)
@@ -329,93 +354,11 @@ func (b *bench) endLeader(ctx context.Context, members []*apache.Server, end fun
 	return time.Duration(longestNs), nil
 }
 
-func findLeader(members []*apache.Server) (*apache.Server, error) {
-	for _, member := range members {
-		if mode, err := apache.Mode(member.ClientAddr); err == nil && mode == "leader" {
-			return member, nil
+func findLeader(members []member) (member, error) {
+	for _, m := range members {
+		if leads, err := m.Leads(); err == nil && leads {
+			return m, nil
 		}
 	}
 	return nil, errors.New("no member says that it leads")
-}
-
-// sourceDir holds the snapshot from which each start is given a copy.
-const sourceDir = "source"
-
-// start measures how long a standalone server takes to answer when it has to
-// load a large snapshot.
-func (b *bench) start(ctx context.Context, dir string) (err error) {
-	snapshot, err := b.largeSnapshot()
-	if err != nil {
-		return err
-	}
-	if err := giveSnapshot(snapshot, dir); err != nil {
-		return err
-	}
-	ports, err := apache.FreePorts(1)
-	if err != nil {
-		return err
-	}
-	cfg := b.system.cfg
-	cfg.ClientPort = ports[0]
-	cfg.HeapMB *= 3
-	const limit = 2 * time.Minute
-	startCtx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	began := time.Now()
-	server, err := apache.Start(dir, cfg)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, server.Kill()) }()
-	if err := server.WaitReady(startCtx); err != nil {
-		return fmt.Errorf("start with %d znodes: %w", b.opts.znodes, err)
-	}
-	seconds := time.Since(began).Seconds()
-	if err := checkZnodes(server.ClientAddr, b.opts.znodes); err != nil {
-		return err
-	}
-	mb, err := residentMB(server.PID())
-	if err != nil {
-		return err
-	}
-	b.progress("start with %d znodes: %.2f s, %.0f MB resident", b.opts.znodes, seconds, mb)
-	b.record(measureStart, "time", "s", seconds)
-	b.record(measureStart, "memory", "MB", mb)
-	return nil
-}
-
-func copyFile(from, to string) error {
-	source, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	target, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(target, source); err != nil {
-		return errors.Join(err, target.Close())
-	}
-	// What the copy left to be written must not slow the start that follows.
-	return errors.Join(target.Sync(), target.Close())
-}
-
-// checkZnodes fails when the server did not load the snapshot: a quick start
-// with an empty tree is no start.
-func checkZnodes(addr string, atLeast int) error {
-	answer, err := apache.Command(addr, "srvr")
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(answer) {
-		if value, ok := strings.CutPrefix(line, "Node count:"); ok {
-			count, err := strconv.Atoi(strings.TrimSpace(value))
-			if err != nil || count < atLeast {
-				return fmt.Errorf("the server has %s znodes after its start, the snapshot has %d", strings.TrimSpace(value), atLeast)
-			}
-			return nil
-		}
-	}
-	return fmt.Errorf("srvr gives no node count: %q", answer)
 }

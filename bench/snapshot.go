@@ -125,10 +125,21 @@ func writeSnapshot(dir string, count int) (string, error) {
 	return path, file.Close()
 }
 
+// leafPath is the path of the i-th znode that is not a group.
+func leafPath(i int) string {
+	return fmt.Sprintf("/load/g%04d/n%04d", i/childrenPerNode, i%childrenPerNode)
+}
+
+// leafData is what that znode holds.
+func leafData(i int) []byte {
+	data := make([]byte, snapshotPayload)
+	binary.BigEndian.PutUint32(data, uint32(i))
+	return data
+}
+
 // tree writes the znodes, parents first.
 func (w *snapshotWriter) tree(count int) {
 	groups := (count + childrenPerNode - 1) / childrenPerNode
-	payload := make([]byte, snapshotPayload)
 	w.node("", nil, 0, true)
 	w.node("/zookeeper", nil, 2, true)
 	w.node("/zookeeper/quota", nil, 0, false)
@@ -139,8 +150,8 @@ func (w *snapshotWriter) tree(count int) {
 		children := min(childrenPerNode, count-group*childrenPerNode)
 		w.node(parent, nil, children, true)
 		for child := range children {
-			binary.BigEndian.PutUint32(payload, uint32(group*childrenPerNode+child))
-			w.node(fmt.Sprintf("%s/n%04d", parent, child), payload, 0, true)
+			i := group*childrenPerNode + child
+			w.node(leafPath(i), leafData(i), 0, true)
 		}
 	}
 }

@@ -14,9 +14,9 @@ type goal struct {
 }
 
 var goals = map[[2]string]goal{
-	{"set256", "throughput"}:  {3, true, true},
+	{"set256", throughput}:    {3, true, true},
 	{"set1", "p50"}:           {0.5, true, false},
-	{"read64", "throughput"}:  {2, true, true},
+	{"read64", throughput}:    {2, true, true},
 	{measureGap, "median"}:    {0.4, false, false},
 	{measureGap, "worst"}:     {0.8, false, false},
 	{measureStop, "worst"}:    {0.3, false, false},
@@ -38,34 +38,67 @@ var titles = func() map[string]string {
 	return all
 }()
 
-// table gives a line per measured quantity: each server's median over the
-// rounds, their ratio where both were measured, and the goal where there is one.
-func table(figures []figure, systems []system) string {
+// table gives a line per measured quantity: each server's median over the rounds, what this
+// server's is of each other's, and the goal where there is one; and, at the end, in what this
+// server is behind each other. The first word of a name is enough to tell the servers apart.
+func table(figures []figure, names []string) string {
+	others := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == nodeName })
 	var text strings.Builder
-	fmt.Fprintf(&text, "\n%-38s %-10s", "", "")
-	for _, s := range systems {
-		fmt.Fprintf(&text, " %14s", s.name)
+	fmt.Fprintf(&text, "\n%-14s", "")
+	for _, name := range names {
+		fmt.Fprintf(&text, " %13s", name)
 	}
-	fmt.Fprintf(&text, " %9s  %s\n", "ratio", "goal")
-	for _, name := range measurementNames() {
-		title := titles[name]
-		for _, quantity := range quantities(figures, name) {
-			fmt.Fprintf(&text, "%-38s %-10s", title, quantity)
+	for _, name := range others {
+		fmt.Fprintf(&text, " %9s", "to "+shortName(name))
+	}
+	fmt.Fprintf(&text, "  %s\n", "goal")
+	behind := map[string][]string{}
+	for _, measurement := range measurementNames() {
+		title := titles[measurement] + "\n"
+		for _, quantity := range quantities(figures, measurement) {
+			fmt.Fprintf(&text, "%s  %-12s", title, quantity)
 			title = ""
 			values := map[string]float64{}
-			for _, s := range systems {
-				value, unit, ok := summary(figures, s.name, name, quantity)
+			for _, name := range names {
+				value, unit, ok := summary(figures, name, measurement, quantity)
 				if !ok {
-					fmt.Fprintf(&text, " %14s", "-")
+					fmt.Fprintf(&text, " %13s", "-")
 					continue
 				}
-				values[s.name] = value
-				fmt.Fprintf(&text, " %14s", format(value)+" "+unit)
+				values[name] = value
+				fmt.Fprintf(&text, " %13s", format(value)+" "+unit)
 			}
-			fmt.Fprintf(&text, " %9s  %s\n", ratio(values), verdict(values, goals[[2]string{name, quantity}]))
+			for _, name := range others {
+				fmt.Fprintf(&text, " %9s", ratio(values, name))
+				if worse(values, name, quantity) {
+					behind[name] = append(behind[name], measurement+" "+quantity)
+				}
+			}
+			line := strings.TrimRight("  "+verdict(values, goals[[2]string{measurement, quantity}]), " ")
+			fmt.Fprintf(&text, "%s\n", line)
+		}
+	}
+	for _, name := range others {
+		if len(behind[name]) > 0 {
+			fmt.Fprintf(&text, "%s is behind %s in: %s\n", nodeName, name, strings.Join(behind[name], ", "))
 		}
 	}
 	return text.String()
+}
+
+func shortName(name string) string { return strings.Fields(name)[0] }
+
+// worse says that this server's figure is worse than the other's by more than the figures show.
+// What a client spends is no server's merit.
+func worse(values map[string]float64, other, quantity string) bool {
+	ours, theirs := values[nodeName], values[other]
+	if ours == 0 || theirs == 0 || quantity == clientCPU || format(ours) == format(theirs) {
+		return false
+	}
+	if quantity == throughput {
+		return ours < theirs
+	}
+	return ours > theirs
 }
 
 // quantities lists what was recorded of a measurement, in the order of recording.
@@ -96,8 +129,8 @@ func summary(figures []figure, system, measurement, quantity string) (value floa
 	return median(values), unit, true
 }
 
-func ratio(values map[string]float64) string {
-	ours, theirs := values[nodeName], values[apacheName]
+func ratio(values map[string]float64, other string) string {
+	ours, theirs := values[nodeName], values[other]
 	if ours == 0 || theirs == 0 {
 		return ""
 	}
@@ -125,7 +158,7 @@ func verdict(values map[string]float64, g goal) string {
 	if (g.atLeast && ours >= g.limit) || (!g.atLeast && ours <= g.limit) {
 		outcome = "reached"
 	}
-	return fmt.Sprintf("%s %.2f%s: %s", bound, g.limit, sign, outcome)
+	return fmt.Sprintf("%s %g%s: %s", bound, g.limit, sign, outcome)
 }
 
 // format gives three significant digits or all digits before the point.

@@ -2,17 +2,13 @@ package apache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
-	"sync"
-	"syscall"
-	"time"
+
+	"zoolab/internal/process"
 )
 
 // Peer is one member's line in the configuration of an ensemble.
@@ -53,21 +49,15 @@ type Config struct {
 	Command []string
 }
 
-// Server is one running (or stopped) server process.
+// Server is one running (or stopped) server process. Its directory holds zoo.cfg, log and data.
 type Server struct {
+	process.Process
 	// ClientAddr is host:port of the client port.
 	ClientAddr string
-	// Dir holds zoo.cfg, log and data; DataDir is its data directory.
-	Dir     string
+	// DataDir is the data directory, below Dir.
 	DataDir string
-	// LogFile receives the process' output, appended over restarts.
-	LogFile string
 
 	cfg Config
-
-	mu   sync.Mutex
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the current process has been reaped
 }
 
 // Start writes zoo.cfg and myid below dir, which it creates, launches the
@@ -83,17 +73,22 @@ func Start(dir string, cfg Config) (*Server, error) {
 	if cfg.TickTimeMs == 0 {
 		cfg.TickTimeMs = 2000
 	}
+	zooCfg := filepath.Join(dir, "zoo.cfg")
+	addr := fmt.Sprintf("127.0.0.1:%d", cfg.ClientPort)
 	server := &Server{
-		ClientAddr: fmt.Sprintf("127.0.0.1:%d", cfg.ClientPort),
-		Dir:        dir,
+		Process: process.Process{
+			Title:   fmt.Sprintf("server %d on %s", cfg.ID, addr),
+			Argv:    append(command(cfg), zooCfg),
+			Dir:     dir,
+			LogFile: filepath.Join(dir, "server.log"),
+		},
+		ClientAddr: addr,
 		DataDir:    filepath.Join(dir, "data"),
-		LogFile:    filepath.Join(dir, "server.log"),
 		cfg:        cfg,
 	}
 	if err := os.MkdirAll(server.DataDir, 0o755); err != nil {
 		return nil, fmt.Errorf("create the data directory: %w", err)
 	}
-	zooCfg := filepath.Join(dir, "zoo.cfg")
 	if err := os.WriteFile(zooCfg, []byte(ZooCfg(server.DataDir, cfg)), 0o644); err != nil {
 		return nil, fmt.Errorf("write the configuration: %w", err)
 	}
@@ -143,138 +138,28 @@ func ZooCfg(dataDir string, cfg Config) string {
 	return formatProperties(lines)
 }
 
-// Restart launches the process again after Stop or Kill, on the same data.
-func (s *Server) Restart() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd != nil {
-		select {
-		case <-s.done:
-		default:
-			return fmt.Errorf("server %d on %s is still running; stop it before a restart", s.cfg.ID, s.ClientAddr)
-		}
-	}
-	log, err := os.OpenFile(s.LogFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
-	if err != nil {
-		return fmt.Errorf("open the log file: %w", err)
-	}
-	defer log.Close()
-	argv := append(s.argv(), filepath.Join(s.Dir, "zoo.cfg"))
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Dir = s.Dir
-	// The kernel ends the server with its parent, so that an aborted test run
-	// leaves no Java process behind.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", argv[0], err)
-	}
-	done := make(chan struct{})
-	s.cmd, s.done = cmd, done
-	go func() {
-		// The exit status carries nothing: every server here ends by a signal.
-		_ = cmd.Wait()
-		close(done)
-	}()
-	return nil
-}
-
-// argv gives the command line up to the path of zoo.cfg.
-func (s *Server) argv() []string {
-	if len(s.cfg.Command) > 0 {
-		return slices.Clone(s.cfg.Command)
+// command gives the command line up to the path of zoo.cfg.
+func command(cfg Config) []string {
+	if len(cfg.Command) > 0 {
+		return slices.Clone(cfg.Command)
 	}
 	argv := []string{
 		"java",
-		fmt.Sprintf("-Xmx%dm", s.cfg.HeapMB),
+		fmt.Sprintf("-Xmx%dm", cfg.HeapMB),
 		"-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
 		"-Dorg.slf4j.simpleLogger.showDateTime=true",
 		"-Dzookeeper.extendedTypesEnabled=true",
 	}
-	argv = append(argv, s.cfg.JavaFlags...)
+	argv = append(argv, cfg.JavaFlags...)
 	return append(argv, "-cp", ClassPath(), "org.apache.zookeeper.server.quorum.QuorumPeerMain")
-}
-
-// PID is the id of the current process, 0 if none was started.
-func (s *Server) PID() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd == nil || s.cmd.Process == nil {
-		return 0
-	}
-	return s.cmd.Process.Pid
 }
 
 // WaitReady returns when the server serves requests (its srvr command gives a
 // mode), or with an error that ends in the log's last lines when the context
 // is done or the process has exited.
 func (s *Server) WaitReady(ctx context.Context) error {
-	s.mu.Lock()
-	done := s.done
-	s.mu.Unlock()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		if _, err := Mode(s.ClientAddr); err == nil {
-			return nil
-		}
-		select {
-		case <-done:
-			return fmt.Errorf("server %d on %s exited before it served:\n%s", s.cfg.ID, s.ClientAddr, s.logTail())
-		case <-ctx.Done():
-			return fmt.Errorf("server %d on %s does not serve: %w; its log ends:\n%s", s.cfg.ID, s.ClientAddr, ctx.Err(), s.logTail())
-		case <-ticker.C:
-		}
-	}
-}
-
-// Stop ends the process with SIGTERM, and with SIGKILL after five seconds.
-func (s *Server) Stop() error { return s.end(syscall.SIGTERM) }
-
-// Kill ends the process with SIGKILL, as a power failure of that process would.
-func (s *Server) Kill() error { return s.end(syscall.SIGKILL) }
-
-// Signal sends a signal to the process, for SIGSTOP and SIGCONT.
-func (s *Server) Signal(signal syscall.Signal) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd == nil {
-		return errors.New("the server was never started")
-	}
-	return s.cmd.Process.Signal(signal)
-}
-
-func (s *Server) end(signal syscall.Signal) error {
-	s.mu.Lock()
-	cmd, done := s.cmd, s.done
-	s.mu.Unlock()
-	if cmd == nil {
-		return nil
-	}
-	if err := cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("signal process %d: %w", cmd.Process.Pid, err)
-	}
-	select {
-	case <-done:
-		return nil
-	case <-time.After(5 * time.Second):
-	}
-	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("kill process %d: %w", cmd.Process.Pid, err)
-	}
-	<-done
-	return nil
-}
-
-// logTail gives the end of the log for an error message.
-func (s *Server) logTail() string {
-	const tailBytes = 2000
-	text, err := os.ReadFile(s.LogFile)
-	if err != nil {
-		return err.Error()
-	}
-	if len(text) > tailBytes {
-		text = text[len(text)-tailBytes:]
-	}
-	return strings.TrimSpace(string(text))
+	return s.Await(ctx, func() error {
+		_, err := Mode(s.ClientAddr)
+		return err
+	})
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"zoolab/internal/apache"
+	"zoolab/internal/process"
 )
 
 // zkServerScript is Apache's script, as Debian installs it.
@@ -103,8 +104,8 @@ func (e *ensemble) place(m *member) {
 	t := e.t
 	t.Helper()
 	m.Server = &apache.Server{
-		ClientAddr: fmt.Sprintf("127.0.0.1:%d", m.cfg.ClientPort), Dir: m.dir, DataDir: filepath.Join(m.dir, "data"),
-		LogFile: filepath.Join(m.dir, "all.log"),
+		Process:    process.Process{Dir: m.dir, LogFile: filepath.Join(m.dir, "all.log")},
+		ClientAddr: fmt.Sprintf("127.0.0.1:%d", m.cfg.ClientPort), DataDir: filepath.Join(m.dir, "data"),
 	}
 	if err := os.MkdirAll(m.DataDir, 0o755); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,150 @@
+// Package process keeps a server's process in hand for tests and benchmarks: it starts,
+// stops, kills and starts it again, and writes what it prints to a log.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Process is a server's process, running or not. Its exported fields are set before the first
+// Restart and not changed any more; its methods may be called from any goroutine.
+type Process struct {
+	// Title names the server in errors, such as "server 2 on 127.0.0.1:2182".
+	Title string
+	// Argv is the command with its arguments.
+	Argv []string
+	// Dir is the directory in which the process runs; it must exist.
+	Dir string
+	// LogFile receives the process' output, appended over restarts.
+	LogFile string
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the current process has been reaped
+}
+
+// Restart launches the process, for the first time or again after Stop or Kill.
+func (p *Process) Restart() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		select {
+		case <-p.done:
+		default:
+			return fmt.Errorf("%s is still running; stop it before a restart", p.Title)
+		}
+	}
+	log, err := os.OpenFile(p.LogFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return fmt.Errorf("open the log file: %w", err)
+	}
+	defer log.Close()
+	cmd := exec.Command(p.Argv[0], p.Argv[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Dir = p.Dir
+	// The kernel ends the server with its parent, so that an aborted test run
+	// leaves no server behind.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", p.Argv[0], err)
+	}
+	done := make(chan struct{})
+	p.cmd, p.done = cmd, done
+	go func() {
+		// The exit status carries nothing: every server here ends by a signal.
+		_ = cmd.Wait()
+		close(done)
+	}()
+	return nil
+}
+
+// PID is the id of the current process, 0 if none was started.
+func (p *Process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil || p.cmd.Process == nil {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
+
+// Await returns when ready, which is asked every 20 ms, gives no error, or with an error that
+// ends in the log's last lines when the context is done or the process has exited.
+func (p *Process) Await(ctx context.Context, ready func() error) error {
+	p.mu.Lock()
+	done := p.done
+	p.mu.Unlock()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if ready() == nil {
+			return nil
+		}
+		select {
+		case <-done:
+			return fmt.Errorf("%s exited before it served:\n%s", p.Title, p.logTail())
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not serve: %w; its log ends:\n%s", p.Title, ctx.Err(), p.logTail())
+		case <-ticker.C:
+		}
+	}
+}
+
+// Stop ends the process with SIGTERM, and with SIGKILL after five seconds.
+func (p *Process) Stop() error { return p.end(syscall.SIGTERM) }
+
+// Kill ends the process with SIGKILL, as a power failure of that process would.
+func (p *Process) Kill() error { return p.end(syscall.SIGKILL) }
+
+// Signal sends a signal to the process, for SIGSTOP and SIGCONT.
+func (p *Process) Signal(signal syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return errors.New("the server was never started")
+	}
+	return p.cmd.Process.Signal(signal)
+}
+
+func (p *Process) end(signal syscall.Signal) error {
+	p.mu.Lock()
+	cmd, done := p.cmd, p.done
+	p.mu.Unlock()
+	if cmd == nil {
+		return nil
+	}
+	if err := cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("signal process %d: %w", cmd.Process.Pid, err)
+	}
+	select {
+	case <-done:
+		return nil
+	case <-time.After(5 * time.Second):
+	}
+	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill process %d: %w", cmd.Process.Pid, err)
+	}
+	<-done
+	return nil
+}
+
+// logTail gives the end of the log for an error message.
+func (p *Process) logTail() string {
+	const tailBytes = 2000
+	text, err := os.ReadFile(p.LogFile)
+	if err != nil {
+		return err.Error()
+	}
+	if len(text) > tailBytes {
+		text = text[len(text)-tailBytes:]
+	}
+	return strings.TrimSpace(string(text))
+}
