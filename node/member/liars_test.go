@@ -127,11 +127,17 @@ func TestStrangersAtThePeerPorts(t *testing.T) {
 		says     string
 	}{
 		{"an unknown follower", false, say(learnerInfo(jute.PacketFollowerInfo, 77, 0, 0x10000, 0)), "member 77"},
-		{"an unknown observer", false, say(learnerInfo(jute.PacketObserverInfo, 77, 0, 0x10000, 0)), "member 77"},
+		{"an unknown observer", false, say(learnerInfo(jute.PacketObserverInfo, 78, 0, 0x10000, 0)), "member 78"},
 		{"our own id", false, say(learnerInfo(jute.PacketFollowerInfo, leader.cfg.MyID, 0, 0x10000, 0)), "is no other"},
 		{"an old protocol", false, say(learnerInfo(jute.PacketFollowerInfo, 3, 0, 1, 0)), "speaks protocol"},
 		{"a newer configuration", false, say(learnerInfo(jute.PacketFollowerInfo, 3, 0, 0x10000, 99)), "configuration version"},
 		{"the last epoch of all", false, say(learnerInfo(jute.PacketFollowerInfo, 3, 1<<31-1, 0x10000, 0)), "accepted epoch"},
+		{"more epochs than there were elections", false, say(learnerInfo(jute.PacketFollowerInfo, 3, 1<<31-2, 0x10000, 0)), "accepted epoch"},
+		{"another ensemble's history", false, func(s *stranger) {
+			s.send(learnerInfo(jute.PacketFollowerInfo, 3, 50, 0x10000, 0))
+			s.await(jute.PacketLeaderInfo)
+			s.send(jute.QuorumPacket{Type: jute.PacketAckEpoch, Zxid: 50<<32 | 7, Data: []byte{0, 0, 0, 50}})
+		}, "another ensemble's"},
 		{"no id", false, say(jute.QuorumPacket{Type: jute.PacketFollowerInfo, Data: []byte{1}}), "does not say its id"},
 		{"a packet before its time", false, say(good, jute.QuorumPacket{Type: jute.PacketRequest}), "before UPTODATE"},
 		{"an epoch without data", false, say(good, jute.QuorumPacket{Type: jute.PacketAckEpoch}), "ACKEPOCH"},
@@ -314,7 +320,7 @@ func TestLyingLeader(t *testing.T) {
 	t.Run("an epoch that is over", func(t *testing.T) {
 		s := l.follower(0)
 		s.awaitRefusal()
-		eventually(t, "a line in the log", func() bool { return victim.log.count("it proposes epoch 0") == 1 })
+		eventually(t, "a line in the log", func() bool { return victim.log.count("it proposes epoch 0") > 0 })
 	})
 	l.close()
 	if last := victim.replica.Tree().LastZxid(); last != 0 {

@@ -153,7 +153,7 @@ func (m *Member) carryOut(e replica.Effect) {
 		m.peers.Dial(e.Conn, e.To, e.Master)
 	case zab.Close:
 		if e.Breach {
-			m.log.Warn("refused a peer that broke the protocol", "conn", e.Conn, "peer", m.peers.PeerOf(e.Conn), "reason", e.Reason)
+			m.warnRefused(e)
 		} else {
 			m.log.Info("closing a quorum connection", "conn", e.Conn, "reason", e.Reason)
 		}
@@ -171,8 +171,11 @@ func (m *Member) carryOut(e replica.Effect) {
 			"lastZxid", hex(m.replica.Tree().LastZxid()))
 	case zab.RoleChanged:
 		m.measureRole(e)
-		m.log.Info("role changed", "role", e.Role.String(), "leader", e.Leader, "epoch", e.Epoch,
-			"lastZxid", hex(m.replica.Tree().LastZxid()))
+		told := []any{"role", e.Role.String(), "leader", e.Leader, "epoch", e.Epoch, "lastZxid", hex(m.replica.Tree().LastZxid())}
+		if e.Reason != "" {
+			told = append(told, "reason", e.Reason)
+		}
+		m.log.Info("role changed", told...)
 	default:
 		panic(fmt.Sprintf("member: no effect has type %T", e))
 	}

@@ -312,7 +312,8 @@ func (c *Core) leaveRole(reason string) {
 	c.lead = leading{}
 	c.waits = fifo.Queue[diskWait]{}
 	c.members.told = nil
-	c.setRole(RoleLooking, nobody, 0, 0)
+	c.role = RoleLooking
+	c.emit(RoleChanged{Role: RoleLooking, Leader: nobody, Reason: reason})
 	// Outside of a role the tree equals the log: a leader's initial history is all it has logged.
 	c.mayDeliver(c.log.last)
 }

@@ -62,20 +62,45 @@ func (c *Core) startLeading() {
 
 // joinEpoch takes a learner that said which epoch it has accepted.
 func (c *Core) joinEpoch(l *learner) {
+	switch {
+	case c.lead.phase == phaseEpoch:
+		c.promisedEpoch = max(c.promisedEpoch, l.acceptedEpoch)
+		c.lead.epoch = max(c.lead.epoch, l.acceptedEpoch+1)
+		c.countConnected(l)
+		c.checkEpoch()
+	case l.acceptedEpoch <= c.lead.epoch:
+		c.inform(l, c.lead.epoch)
+	case c.lead.phase == phaseBroadcast:
+		// We may have to give up for it, but not for a stranger: with an epoch that it takes
+		// it tells where its history ends.
+		l.judged = true
+		c.inform(l, l.acceptedEpoch+1)
+	default:
+		c.stepDownFor(l)
+	}
+}
+
+// stepDownFor ends a leadership that a learner can't ever follow, since it has accepted a later
+// epoch. Apache leaves it out until something else ends this leadership; one quick election
+// brings it back.
+func (c *Core) stepDownFor(l *learner) {
 	c.promisedEpoch = max(c.promisedEpoch, l.acceptedEpoch)
-	if c.lead.phase > phaseEpoch {
-		if l.acceptedEpoch > c.lead.epoch {
-			// It can't ever follow us. Apache leaves it out until something else ends this
-			// leadership; one quick election brings it back.
-			c.lookAgain(fmt.Sprintf("member %d has accepted epoch %d, ours is %d", l.sid, l.acceptedEpoch, c.lead.epoch), nobody)
-			return
-		}
-		c.inform(l)
+	c.lookAgain(fmt.Sprintf("member %d has accepted epoch %d, ours is %d", l.sid, l.acceptedEpoch, c.lead.epoch), nobody)
+}
+
+// judge gives up an established leadership for a learner that accepted a later epoch, unless it
+// has a history that nobody who followed us can have. Such a one has another ensemble's data, and
+// would win the election and bring it to all: whoever made history of a later epoch was accepted
+// by a quorum, which does not follow us any more.
+func (c *Core) judge(l *learner, currentEpoch, zxid int64) {
+	epoch := c.lead.epoch
+	if currentEpoch > epoch || epochOf(zxid) > epoch || currentEpoch == epoch && zxid > c.log.last {
+		c.accuseLearner(l, fmt.Sprintf("member %d has a history of epoch %d to 0x%x, which nobody here can have in epoch %d: "+
+			"is its data directory another ensemble's?", l.sid, currentEpoch, zxid, epoch))
 		return
 	}
-	c.lead.epoch = max(c.lead.epoch, l.acceptedEpoch+1)
-	c.countConnected(l)
-	c.checkEpoch()
+	c.promisedEpoch = max(c.promisedEpoch, l.acceptedEpoch+1) // which it was asked to accept
+	c.stepDownFor(l)
 }
 
 // countConnected counts a voter that told us which epoch it has accepted.
@@ -95,7 +120,7 @@ func (c *Core) checkEpoch() {
 	c.saveAcceptedEpoch(c.lead.epoch)
 	for _, l := range c.learners {
 		if l.stage == learnerWaits {
-			c.inform(l)
+			c.inform(l, c.lead.epoch)
 		}
 	}
 	// Until our own acceptance is durable it does not count: a leader that crashes and
@@ -108,11 +133,11 @@ func (c *Core) enterPhase(phase leaderPhase) {
 	c.lead.deadlineMs = c.nowMs + c.initLimitMs()
 }
 
-// inform tells a learner our epoch.
-func (c *Core) inform(l *learner) {
+// inform tells a learner an epoch to accept.
+func (c *Core) inform(l *learner, epoch int64) {
 	l.stage = learnerInformed
 	l.deadlineMs = c.nowMs + c.initLimitMs()
-	c.send(l.conn, jute.PacketLeaderInfo, makeZxid(c.servedEpoch(), 0), binary.BigEndian.AppendUint32(nil, protocolVersion))
+	c.send(l.conn, jute.PacketLeaderInfo, makeZxid(epoch, 0), binary.BigEndian.AppendUint32(nil, protocolVersion))
 }
 
 // leaderDurable counts what we did ourselves, once it is on the disk.
@@ -144,6 +169,10 @@ func (c *Core) ackEpochReceived(l *learner, p jute.QuorumPacket) {
 	}
 	l.stage, l.lastZxid = learnerAckedEpoch, p.Zxid
 	l.deadlineMs = c.nowMs + c.initLimitMs()
+	if l.judged {
+		c.judge(l, currentEpoch, p.Zxid)
+		return
+	}
 	if l.master || c.lead.phase >= phaseSync {
 		if !c.mustCatchUp(l) {
 			c.synchronize(l)

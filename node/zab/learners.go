@@ -19,6 +19,8 @@ type learner struct {
 	stage learnerStage
 	// acceptedEpoch is what it told in FOLLOWERINFO (learnerWaits).
 	acceptedEpoch int64
+	// judged says that the epoch it was told is only to learn where its history ends.
+	judged bool
 	// lastZxid is where its log ended (learnerAckedEpoch).
 	lastZxid int64
 	// acked is up to where its log is durable: what it was synchronized with, which it
@@ -58,6 +60,10 @@ const (
 // maxLearners bounds the connections to our quorum port: members, their stale
 // connections, and strangers. A further one is closed.
 const maxLearners = 256
+
+// maxEpochLead is how many epochs ahead of us a learner may be. Each costs an election, so
+// nobody is so far ahead, and a liar would use up the epochs that there are.
+const maxEpochLead = 1 << 20
 
 func (c *Core) learner(conn ConnID) *learner {
 	for _, l := range c.learners {
@@ -120,8 +126,9 @@ func (c *Core) learnerInfoReceived(l *learner, p jute.QuorumPacket) {
 		return
 	}
 	info, problem := c.parseLearnerInfo(p.Data)
-	if epoch := epochOf(p.Zxid); problem == "" && (epoch < 0 || epoch >= maxEpoch) {
-		problem = fmt.Sprintf("member %d says that it accepted epoch %d", info.ServerID, epoch)
+	if epoch, ours := epochOf(p.Zxid), max(c.acceptedEpoch, c.promisedEpoch); problem == "" &&
+		(epoch < 0 || epoch >= maxEpoch || epoch > ours+maxEpochLead) {
+		problem = fmt.Sprintf("member %d says that it accepted epoch %d, and here it is %d", info.ServerID, epoch, ours)
 	}
 	if problem != "" {
 		c.accuseLearner(l, problem)

@@ -32,7 +32,7 @@ func (c *Core) informObserver(l *learner) {
 	case l.acceptedEpoch > c.follow.epoch:
 		c.dropLearner(l, fmt.Sprintf("member %d has accepted epoch %d, we follow in epoch %d", l.sid, l.acceptedEpoch, c.follow.epoch), true)
 	default:
-		c.inform(l)
+		c.inform(l, c.follow.epoch)
 	}
 }
 

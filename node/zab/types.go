@@ -259,6 +259,7 @@ type (
 		Leader int64  // sid of the leader, -1 while there is none
 		Epoch  int64  // epoch of an established role, else 0
 		Conn   ConnID // a learner's connection to its leader, else 0
+		Reason string // why the role before was given up, for people; of RoleLooking only
 	}
 
 	// LearnerEstablished tells a leader, or a follower that serves observers, that a learner is synchronized and may send requests.
