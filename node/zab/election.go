@@ -43,7 +43,7 @@ func (v vote) agrees(o vote) bool {
 
 type election struct {
 	// round is the logical clock. It lives as long as the process. Invariant: it never goes
-	// down while looking.
+	// down while looking, but for who abstains: nobody hears its vote, so none would follow it.
 	round int64
 	// vote is our proposal while looking, and whom we follow or that we lead afterwards.
 	vote vote
@@ -65,6 +65,9 @@ type election struct {
 	retract  bool
 	agreeing quorum.Set
 }
+
+// abstains reports whether our vote is for nobody.
+func (e *election) abstains() bool { return e.vote.leader == math.MinInt64 }
 
 // startElection begins a new round with a vote for ourselves. The role is RoleLooking already.
 func (c *Core) startElection(lost int64) {
@@ -230,7 +233,10 @@ func (c *Core) observeVote(from int64, n *jute.Notification) {
 // a reconfiguration that gives us a vote is in the log of others and not in ours.
 func (c *Core) supportVote(v vote) {
 	e := &c.election
-	if c.cfg.Reconfig == nil || v.zxid == -1 || v.round < e.round || v.round == e.round && !c.better(v, e.vote) {
+	if c.cfg.Reconfig == nil || v.zxid == -1 {
+		return
+	}
+	if !e.abstains() && (v.round < e.round || v.round == e.round && !c.better(v, e.vote)) {
 		return
 	}
 	e.round = v.round
@@ -252,12 +258,12 @@ func (c *Core) lookingVote(from int64, v vote) {
 	e := &c.election
 	v.version = 0
 	switch {
-	case v.round < e.round:
+	case v.round < e.round && !e.abstains():
 		c.sendVote(from) // it lags, and learns the round from our vote
 		return
 	case !c.isVoter(v.leader) || v.zxid == -1:
 		return
-	case v.round > e.round:
+	case v.round != e.round:
 		if e.finalizing && !c.better(v, e.vote) {
 			return // our round is as good as decided; the sender will join it
 		}

@@ -146,6 +146,48 @@ func TestCandidateOfCommittedMembership(t *testing.T) {
 	}
 }
 
+// TestAbstainerTakesAnyRound: who is to get a vote by a reconfiguration that it has not heard
+// of has nobody to vote for, and nobody heeds its round. It repeats the votes of others, also
+// if it lost a leader more often than they: without it there may be no quorum.
+func TestAbstainerTakesAnyRound(t *testing.T) {
+	for _, observes := range []bool{false, true} {
+		m := testMembership(t, 3, 0x100000001)
+		if observes {
+			m.Quorum[4] = "here"
+		}
+		c := New(Config{
+			SID: 4, TickMs: 1000, InitLimitTicks: 10, SyncLimitTicks: 5, FinalizeWaitMs: 200, CommitLogCount: 10,
+			Verifier: m.Verifier, ElectionConfig: m.Text, ConfigVersion: m.Version, QuorumAddresses: m.Quorum,
+			Reconfig: &Reconfig{Parse: parseTestMembership, TextOf: func([]byte) []byte { return nil }},
+		}, Boot{AcceptedEpoch: 2, CurrentEpoch: 2, LastZxid: 0x200000004})
+		c.Step(0, Tick{})
+		c.election.round = 7
+		var repeated []jute.Notification
+		for _, e := range c.Step(0, NotificationReceived{From: 2, N: jute.Notification{
+			State: jute.Looking, Leader: 3, Zxid: 0x200000005, ElectionEpoch: 1, PeerEpoch: 2, Version: 2,
+		}}) {
+			if send, ok := e.(SendNotification); ok {
+				repeated = append(repeated, send.N)
+			}
+		}
+		if len(repeated) == 0 {
+			t.Fatalf("observes %v: the vote was not repeated", observes)
+		}
+		for _, n := range repeated {
+			if n.Leader != 3 || n.ElectionEpoch != 1 || n.State != jute.Looking {
+				t.Errorf("observes %v: it votes for %d in round %d", observes, n.Leader, n.ElectionEpoch)
+			}
+		}
+		// From here on it has a vote, and rounds count as everybody's do.
+		c.Step(0, NotificationReceived{From: 1, N: jute.Notification{
+			State: jute.Looking, Leader: 2, Zxid: 0x200000006, ElectionEpoch: 0, PeerEpoch: 2, Version: 2,
+		}})
+		if c.election.round != 1 || c.election.vote.leader != 3 {
+			t.Errorf("observes %v: a vote of a past round was taken: %+v", observes, c.election.vote)
+		}
+	}
+}
+
 // TestObserverThatIsToVote: a member that observes by the committed membership comes as an
 // observer, as it has not heard that the proposed one needs it. It counts until the leader is
 // established, and is compared with the leader; then it does not, as it gets no proposals.
