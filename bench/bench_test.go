@@ -234,7 +234,7 @@ func TestTable(t *testing.T) {
 }
 
 func TestParseOptions(t *testing.T) {
-	for _, args := range [][]string{{"-only", "set2"}, {"-rounds", "0"}, {"extra"}, {"-node=false", "-apache=false", "-etcd=false"}} {
+	for _, args := range [][]string{{"-only", "set2"}, {"-rounds", "0"}, {"extra"}, {"-java-heap-mb", "-5"}, {"-node=false", "-apache=false", "-etcd=false"}} {
 		if _, err := parseOptions(args); err == nil {
 			t.Errorf("%v is accepted", args)
 		}

@@ -61,6 +61,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -68,6 +69,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"zoolab/internal/cmdline"
 )
 
 const usage = `Compares this server with Apache ZooKeeper and etcd on this machine: in turns,
@@ -107,7 +110,7 @@ func main() {
 		return
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
+		fmt.Fprintf(os.Stderr, "bench: %v; -help lists the flags\n", err)
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -126,10 +129,7 @@ func exit(err error) {
 func parseOptions(args []string) (options, error) {
 	var opts options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.Usage = func() {
-		fmt.Fprint(flags.Output(), usage)
-		flags.PrintDefaults()
-	}
+	flags.SetOutput(io.Discard)
 	only := flags.String("only", "", "comma-separated `names` of what to measure: "+strings.Join(measurementNames(), ", "))
 	flags.DurationVar(&opts.duration, "duration", 5*time.Second, "measured time of each load")
 	flags.IntVar(&opts.rounds, "rounds", 2, "turns of each server; the table gives the median")
@@ -143,7 +143,12 @@ func parseOptions(args []string) (options, error) {
 	flags.BoolVar(&opts.node, "node", true, "measure this server")
 	flags.BoolVar(&opts.apache, "apache", true, "measure Apache ZooKeeper")
 	flags.BoolVar(&opts.etcd, "etcd", true, "measure etcd")
-	if err := flags.Parse(args); err != nil {
+	if err := cmdline.Parse(flags, args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Print(usage)
+			flags.SetOutput(os.Stdout)
+			flags.PrintDefaults()
+		}
 		return opts, err
 	}
 	if *only != "" {
@@ -156,6 +161,9 @@ func parseOptions(args []string) (options, error) {
 	}
 	if flags.NArg() > 0 {
 		return opts, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if opts.javaHeapMB < 32 {
+		return opts, fmt.Errorf("-java-heap-mb %d: want at least 32", opts.javaHeapMB)
 	}
 	if opts.rounds < 1 || opts.kills < 1 || opts.members < 3 || opts.znodes < 1 || opts.missed < 1 || opts.duration < time.Second/2 {
 		return opts, errors.New("-rounds, -kills, -znodes and -missed need at least 1, -members 3, -duration 500ms")
@@ -173,6 +181,20 @@ func (o options) wants(name string) bool {
 // run measures every server in turns and prints the table.
 func run(ctx context.Context, opts options) (err error) {
 	dir := opts.dir
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("-dir: %w; name a directory that can be written", err)
+		}
+	}
+	if opts.jsonPath != "" { // better now than when all is measured
+		file, err := os.Create(opts.jsonPath)
+		if err != nil {
+			return fmt.Errorf("-json: %w; name a file that can be written", err)
+		}
+		if err := file.Close(); err != nil {
+			return fmt.Errorf("-json: %w", err)
+		}
+	}
 	if dir == "" {
 		temporary, err := os.MkdirTemp("", "zoolab-bench-")
 		if err != nil {
@@ -187,7 +209,12 @@ func run(ctx context.Context, opts options) (err error) {
 		}
 		return err
 	}
-	defer func() { err = cleanUp(dir, opts.dir == "", err) }()
+	defer func() {
+		if ctx.Err() != nil { // whatever broke off by that
+			err = ctx.Err()
+		}
+		err = cleanUp(dir, opts.dir == "", err)
+	}()
 	began := time.Now()
 	var figures []figure
 	var runErr error

@@ -127,10 +127,12 @@ func ended(meta *store.Meta, name string) bool {
 }
 
 // checkNonVacuous judges whether the run can prove anything. One that was cut
-// short may not have come to its faults yet, which is no failure.
+// short may not have come to its faults yet, and of one whose history has lost its end
+// nobody knows, which is no failure.
 func checkNonVacuous(meta *store.Meta, kinds []string, ops []workloads.Op) workloads.Result {
 	result := workloads.CheckNonVacuous(ops, kinds, meta.Nemesis, outcomes(meta.Faults))
-	if !ended(meta, finalPhase) && len(meta.Problems) == 0 && result.Verdict == workloads.VerdictFail {
+	cutShort := !ended(meta, finalPhase) && len(meta.Problems) == 0
+	if (cutShort || len(ops) < meta.Operations) && result.Verdict == workloads.VerdictFail {
 		result.Verdict = workloads.VerdictUnknown
 	}
 	return result

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -23,7 +22,7 @@ func compareCommand(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	if err := flags.Parse(args); err != nil || flags.NArg() != 2 {
-		return badArguments(stderr, errors.New("compare: want the directories of two runs, such as store/register-kill/latest store/latest"))
+		return badArguments(stderr, fmt.Errorf("compare: want the directories of two runs, such as store/register-kill/latest store/latest, got %q", args))
 	}
 	var sides [2]report.Input
 	var runs [2]*store.Run

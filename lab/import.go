@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"zoolab/internal/cmdline"
 	"zoolab/lab/history"
 	"zoolab/lab/store"
 	"zoolab/workloads"
@@ -26,13 +27,13 @@ func importCommand(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&root, "store", root, "directory that keeps the runs")
 	flags.StringVar(&model, "model", model, "how to judge it")
-	err := flags.Parse(args)
+	err := cmdline.Parse(flags, args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintf(stdout, "import: %s\n", importUsage)
 		return exitValid
 	}
 	if err != nil || flags.NArg() != 1 {
-		return badArguments(stderr, fmt.Errorf("import: %s", importUsage))
+		return badArguments(stderr, fmt.Errorf("import: %s; got %q%s", importUsage, args, because(err)))
 	}
 	ops, model, err := foreignHistory(flags.Arg(0), model)
 	if err != nil {
@@ -68,7 +69,7 @@ func foreignHistory(path, model string) ([]workloads.Op, string, error) {
 		ops, err = history.Adapt(model, ops)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", path, err)
+		return nil, "", fmt.Errorf("%s: %w; want the whole of a history.edn of Jepsen's", path, err)
 	}
 	return ops, model, nil
 }

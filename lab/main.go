@@ -24,6 +24,7 @@ import (
 	"slices"
 	"strings"
 
+	"zoolab/internal/cmdline"
 	"zoolab/lab/cluster"
 	"zoolab/lab/store"
 	"zoolab/workloads"
@@ -63,6 +64,9 @@ func runMain(args []string, stdout, stderr *os.File) (code int) {
 		usage(stdout)
 		return exitValid
 	case "faults":
+		if len(args) > 0 {
+			return badArguments(stderr, fmt.Errorf("faults: it takes no arguments, got %q", args))
+		}
 		listFaults(stdout)
 		return exitValid
 	case "list":
@@ -93,6 +97,14 @@ func asksForHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg 
 func badArguments(stderr io.Writer, err error) int {
 	fmt.Fprintf(stderr, "lab: %v\n`go run ./lab help` shows all flags, with examples.\n", err)
 	return exitUsage
+}
+
+// because is an error behind what was wanted, nothing where there is none.
+func because(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
 }
 
 func crash(stderr io.Writer, err error) int {
@@ -152,8 +164,11 @@ func listCommand(args []string, stdout, stderr *os.File) int {
 	flags := flag.NewFlagSet("list", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&root, "store", root, "directory that keeps the runs")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		return badArguments(stderr, fmt.Errorf("list: want at most -store DIR, got %q", args))
+	if err := cmdline.Parse(flags, args); err != nil || flags.NArg() > 0 {
+		return badArguments(stderr, fmt.Errorf("list: want at most -store DIR, got %q%s", args, because(err)))
+	}
+	if err := store.Open(root).Check(); err != nil {
+		return badArguments(stderr, fmt.Errorf("list: -store: %w", err))
 	}
 	runs, err := store.Open(root).List()
 	if len(runs) == 0 && err == nil {
@@ -195,8 +210,8 @@ func cleanCommand(args []string, stdout, stderr *os.File) int {
 	flags := flag.NewFlagSet("clean", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.BoolVar(&force, "force", false, "also what labs that still run have made")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		return badArguments(stderr, fmt.Errorf("clean: want at most -force, got %q", args))
+	if err := cmdline.Parse(flags, args); err != nil || flags.NArg() > 0 {
+		return badArguments(stderr, fmt.Errorf("clean: want at most -force, got %q%s", args, because(err)))
 	}
 	ctx, stop := interrupted()
 	defer stop()

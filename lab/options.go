@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,8 +14,10 @@ import (
 	"strings"
 	"time"
 
+	"zoolab/internal/cmdline"
 	"zoolab/lab/cluster"
 	"zoolab/lab/cluster/sim"
+	"zoolab/lab/store"
 	"zoolab/nemesis"
 	"zoolab/workloads"
 )
@@ -105,17 +108,17 @@ func defaultOptions() options {
 func parseOptions(args []string) (options, error) {
 	o := defaultOptions()
 	flags := newFlagSet(&o)
-	if err := flags.Parse(args); err != nil {
-		if strings.Contains(err.Error(), "flag -time-limit: ") {
-			err = explainDuration(err)
-		}
+	if err := cmdline.Parse(flags, args); err != nil {
 		return o, err
 	}
 	if flags.NArg() > 0 {
-		return o, fmt.Errorf("unexpected %q; there are the commands faults, list, check, clean and help, and flags begin with a hyphen", flags.Arg(0))
+		return o, fmt.Errorf("unexpected %q; a command stands first (`go run ./lab help` lists them), and flags begin with a hyphen", flags.Arg(0))
 	}
 	if o.Seeds > 0 && !given(flags, "time-limit") {
 		o.TimeLimit = seedsTimeLimit
+	}
+	if o.Plan != "" && o.Seeds > 0 {
+		return o, errors.New("-plan and -seeds: a plan's runs have a seed each; leave one of them out")
 	}
 	if o.Plan != "" {
 		return o, nil // each of its runs is validated with its own values
@@ -133,7 +136,7 @@ func given(flags *flag.FlagSet, name string) (found bool) {
 func (o *options) settle() error {
 	if o.Schedule != "" {
 		if err := o.readSchedule(); err != nil {
-			return fmt.Errorf("-schedule: %w", err)
+			return fmt.Errorf("-schedule: %w; want the schedule.yaml or shrunk.yaml of a run", err)
 		}
 	}
 	return o.validate()
@@ -175,12 +178,6 @@ func (o *options) readSchedule() error {
 // simulated says that the run needs no machine but this process.
 func (o *options) simulated() bool { return o.Driver == sim.Driver }
 
-// explainDuration says what a duration looks like, which the flag package's
-// error doesn't.
-func explainDuration(err error) error {
-	return fmt.Errorf("%w; want a number with its unit, such as 30s", err)
-}
-
 // validate says what is wrong, and what would be right.
 func (o *options) validate() error {
 	if _, err := workloads.Lookup(o.Workload); err != nil {
@@ -221,16 +218,62 @@ func (o *options) validate() error {
 	if o.Image2 != "" && (o.Binary2 != "" || o.Driver == cluster.DriverLocal) {
 		return errors.New("-image2 needs -cluster docker, and no -binary2 beside it; with local, name the second server with -binary2")
 	}
+	if o.simulated() && len(o.Config) > 0 {
+		return fmt.Errorf("-config %s: a simulated member has no zoo.cfg; leave it out, or use -cluster %s or %s", o.Config[0], cluster.DriverLocal, cluster.DriverDocker)
+	}
 	if o.Binary != "" && o.Overlay != "" {
 		return errors.New("-overlay changes what is built; with -binary nothing is built")
 	}
+	if o.Store == "" {
+		return errors.New("-store: want the directory that keeps the runs")
+	}
+	if err := store.Open(o.Store).Check(); err != nil {
+		return fmt.Errorf("-store: %w", err)
+	}
+	return o.validateFiles()
+}
+
+// validateFiles looks at the files that flags name, before anything is built or started.
+func (o *options) validateFiles() error {
 	for _, file := range []struct{ flagName, path string }{{"-compose", o.Compose}, {"-binary", o.Binary}, {"-binary2", o.Binary2}, {"-overlay", o.Overlay}} {
 		if file.path == "" {
 			continue
 		}
-		if _, err := os.Stat(file.path); err != nil {
+		info, err := os.Stat(file.path)
+		switch {
+		case err != nil:
 			return fmt.Errorf("%s: %w; run the lab in the root of the repository", file.flagName, err)
+		case info.IsDir():
+			return fmt.Errorf("%s %s: it is a directory; want a file", file.flagName, file.path)
+		case strings.HasPrefix(file.flagName, "-binary") && info.Mode()&0o111 == 0:
+			return fmt.Errorf("%s %s: it can't be executed; want a server such as `make build` makes (bin/node)", file.flagName, file.path)
 		}
+	}
+	if !o.simulated() {
+		if err := cluster.CheckCompose(o.Compose, o.Nodes); err != nil {
+			return fmt.Errorf("-compose: %w", err)
+		}
+	}
+	if o.Overlay == "" {
+		return nil
+	}
+	return checkOverlay(o.Overlay)
+}
+
+// checkOverlay says what keeps an overlay file from being one, in other words than go build's.
+func checkOverlay(path string) error {
+	data, err := os.ReadFile(path)
+	var overlay struct{ Replace map[string]string }
+	if err == nil {
+		err = json.Unmarshal(data, &overlay)
+	}
+	for _, replacement := range overlay.Replace {
+		if err == nil && replacement != "" { // "" leaves the file out
+			_, err = os.Stat(replacement)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("-overlay %s: %w; want a file for go build -overlay: {\"Replace\": {\"/path/of/a/source.go\": \"/path/of/its/replacement.go\"}}", path, err)
 	}
 	return nil
 }
@@ -262,18 +305,6 @@ func (o *options) clients() (int, error) {
 		return 0, fmt.Errorf("-concurrency %q: want a number from 1 to %d, or a number and n for that many a node, such as 2n", o.Concurrency, maxConcurrency)
 	}
 	return count, nil
-}
-
-// workloads are the names of what clients do, side by side.
-func (o *options) workloads() []string {
-	if o.Workload == "all" {
-		return workloads.Names()
-	}
-	names := strings.Split(o.Workload, ",")
-	for i := range names {
-		names[i] = strings.TrimSpace(names[i])
-	}
-	return names
 }
 
 // name is the run's place in the store.

@@ -10,6 +10,9 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"zoolab/internal/cmdline"
+	"zoolab/lab/cluster/sim"
 )
 
 // plan is a YAML file with a list of runs. The keys of a run are the names of
@@ -63,11 +66,17 @@ func planRun(base options, entries map[string]string) (options, error) {
 			return run, fmt.Errorf("unknown key %q; want some of %s", key, strings.Join(planFlags, ", "))
 		}
 		if err := flags.Set(key, entries[key]); err != nil {
-			if key == "time-limit" {
-				err = explainDuration(err)
+			if want := cmdline.Want(flags.Lookup(key)); want != "" {
+				err = fmt.Errorf("%w; want %s", err, want)
 			}
 			return run, fmt.Errorf("%s: %q: %w", key, entries[key], err)
 		}
 	}
-	return run, run.settle()
+	if err := run.settle(); err != nil {
+		return run, err
+	}
+	if run.rebuilt() && run.Overlay != base.Overlay {
+		return run, fmt.Errorf("overlay %s: a simulated run needs a lab that is built with it; give it to all runs, with -cluster %s -overlay", run.Overlay, sim.Driver)
+	}
+	return run, nil
 }

@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"zoolab/internal/cmdline"
 	"zoolab/lab/store"
+	"zoolab/workloads"
 )
 
 // commandPrefix is how the command of a run begins.
@@ -56,8 +58,13 @@ func optionsOf(run *store.Run, args []string, more func(*flag.FlagSet)) (options
 	if more != nil {
 		more(flags)
 	}
-	if err := flags.Parse(args); err != nil {
+	if err := cmdline.Parse(flags, args); err != nil {
 		return o, err
+	}
+	for _, name := range []string{"nemesis", "time-limit"} {
+		if given(flags, name) {
+			return o, fmt.Errorf("-%s: the faults are those of the run's schedule; leave it out, or change a copy of the schedule and name that with -schedule", name)
+		}
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected %q; flags stand behind the directory", flags.Arg(0))
@@ -82,7 +89,7 @@ func replayCommand(args []string, stdout, stderr *os.File) int {
 	}
 	before, err := run.ReadResults()
 	if err != nil {
-		return crash(stderr, err)
+		before = store.Results{Verdict: workloads.VerdictUnknown, Cause: "it was not judged: go run ./lab check " + run.Dir}
 	}
 	done := oneRun(ctx, o, stdout)
 	if done.err != nil {

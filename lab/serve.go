@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"zoolab/internal/cmdline"
 	"zoolab/lab/report"
 	"zoolab/lab/store"
 )
@@ -23,8 +24,11 @@ func serveCommand(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&root, "store", root, "directory that keeps the runs")
 	flags.StringVar(&listen, "listen", listen, "address to serve on")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		return badArguments(stderr, fmt.Errorf("serve: want at most -store DIR and -listen ADDRESS:PORT, got %q", args))
+	if err := cmdline.Parse(flags, args); err != nil || flags.NArg() > 0 {
+		return badArguments(stderr, fmt.Errorf("serve: want at most -store DIR and -listen ADDRESS:PORT, got %q%s", args, because(err)))
+	}
+	if err := store.Open(root).Check(); err != nil {
+		return badArguments(stderr, fmt.Errorf("serve: -store: %w", err))
 	}
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {

@@ -89,7 +89,7 @@ func (s *shrinker) asks() [5]int {
 		targets += len(step.Targets)
 		length += step.Duration
 	}
-	return [5]int{len(o.workloads()), len(o.replay.Steps), targets, int((length + o.replay.Total).Milliseconds()), clients}
+	return [5]int{len(workloadNames(o.Workload)), len(o.replay.Steps), targets, int((length + o.replay.Total).Milliseconds()), clients}
 }
 
 // compare orders failing runs by what a reader has to understand: the faults, then the
@@ -140,7 +140,7 @@ func (s *shrinker) run(ctx context.Context, o options) (tried failure, failed bo
 		err = ctx.Err()
 	}
 	tried.options = o
-	return tried, slices.Contains(judging(tried.results), checkerOf(s.checker, o.workloads())), err
+	return tried, slices.Contains(judging(tried.results), checkerOf(s.checker, workloadNames(o.Workload))), err
 }
 
 // repeat carries the best run out so many times, and counts how often it fails.

@@ -148,9 +148,9 @@ func TestShrinkLeavesOutWorkloads(t *testing.T) {
 		{"trees-equal", "bank", "bank"},
 	} {
 		s := searching(t, func(_ context.Context, o options) (failure, error) {
-			name := checkerOf(test.checker, o.workloads())
+			name := checkerOf(test.checker, workloadNames(o.Workload))
 			verdict := workloads.VerdictOK
-			if test.needs == "" || slices.Contains(o.workloads(), test.needs) {
+			if test.needs == "" || slices.Contains(workloadNames(o.Workload), test.needs) {
 				verdict = workloads.VerdictFail
 			}
 			return failure{results: store.Results{Checkers: []workloads.Result{{Checker: name, Verdict: verdict}}}}, nil

@@ -187,7 +187,7 @@ func unformed(err error) error {
 
 // shrunk describes the smallest run, of that which was first.
 func (s *shrinker) shrunk(first *failure) store.Shrunk {
-	checker := checkerOf(s.checker, s.best.options.workloads())
+	checker := checkerOf(s.checker, workloadNames(s.best.options.Workload))
 	out := store.Shrunk{
 		Checker: checker, Runs: s.runs, Exact: first.options.simulated(),
 		FaultsBefore: len(first.options.replay.Steps), Faults: len(s.best.options.replay.Steps),

@@ -29,7 +29,7 @@ func (s *shrinker) with(change func(*nemesis.Schedule)) options {
 // fewerWorkloads leaves out what else clients do. The one that the checker belongs to must
 // stay, and is tried alone first.
 func (s *shrinker) fewerWorkloads(ctx context.Context) error {
-	count := func() int { return len(s.current.options.workloads()) }
+	count := func() int { return len(workloadNames(s.current.options.Workload)) }
 	own, _, belongs := strings.Cut(s.checker, "/")
 	if belongs && count() > 1 {
 		o := s.current.options
@@ -40,7 +40,7 @@ func (s *shrinker) fewerWorkloads(ctx context.Context) error {
 	}
 	return s.leaveOut(ctx, count, func(from, to int) (options, bool) {
 		o := s.current.options
-		left := slices.Delete(slices.Clone(o.workloads()), from, to)
+		left := slices.Delete(slices.Clone(workloadNames(o.Workload)), from, to)
 		o.Workload = strings.Join(left, ",")
 		return o, len(left) > 0 && (!belongs || slices.Contains(left, own))
 	})

@@ -23,6 +23,9 @@ const maxCell = 400
 // runs, and for a plan JUnit XML and Markdown, beside it. Markdown goes to the page
 // of the CI job too, if there is one.
 func concludePlan(root string, outcomes []outcome, stdout io.Writer) error {
+	if len(outcomes) == 0 {
+		return nil // there was no place for a run
+	}
 	index, err := writeIndex(root)
 	if err != nil {
 		return err

@@ -91,6 +91,12 @@ type topology struct {
 	volumes map[string]composeVolume
 }
 
+// CheckCompose says what keeps a compose file from describing an ensemble of so many nodes.
+func CheckCompose(path string, nodes int) error {
+	_, err := loadTopology(path, nodes, os.Getenv)
+	return err
+}
+
 // loadTopology reads a compose file and cuts or extends it to so many nodes.
 func loadTopology(path string, nodes int, getenv func(string) string) (*topology, error) {
 	data, err := os.ReadFile(path)

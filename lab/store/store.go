@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"syscall"
 	"time"
 )
 
@@ -46,6 +47,21 @@ func Open(root string) *Store { return &Store{root: root} }
 // Root is the directory of the store.
 func (s *Store) Root() string { return s.root }
 
+// Check says what keeps root from being a store. One that is not there yet can be made.
+func (s *Store) Check() error {
+	info, err := os.Stat(s.root)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil && !info.IsDir():
+		err = fmt.Errorf("%s is a file", s.root)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; want the directory that keeps the runs", err)
+	}
+	return nil
+}
+
 // Create makes the directory of a new run and points the links to it. Two runs
 // of one name in one millisecond get different directories.
 func (s *Store) Create(name string, start time.Time) (*Run, error) {
@@ -54,7 +70,7 @@ func (s *Store) Create(name string, start time.Time) (*Run, error) {
 	}
 	parent := filepath.Join(s.root, name)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return nil, fmt.Errorf("make a place for the run: %w", err)
+		return nil, fmt.Errorf("make a place for the run: %w; name a directory that can be written with -store", err)
 	}
 	for range 1000 {
 		dir := filepath.Join(parent, start.Format(timeLayout))
@@ -64,7 +80,7 @@ func (s *Store) Create(name string, start time.Time) (*Run, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("make a place for the run: %w", err)
+			return nil, fmt.Errorf("make a place for the run: %w; name a directory that can be written with -store", err)
 		}
 		if err := relink(filepath.Join(parent, latestLink), filepath.Base(dir)); err != nil {
 			return nil, err
@@ -132,7 +148,7 @@ func (r *Run) Write(name string, write func(io.Writer) error) error {
 	path := r.Path(name)
 	file, err := os.Create(path + ".new")
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return fmt.Errorf("write %s: %w%s", path, err, remedy(err))
 	}
 	err = write(file)
 	if closeErr := file.Close(); err == nil {
@@ -142,9 +158,20 @@ func (r *Run) Write(name string, write func(io.Writer) error) error {
 		err = os.Rename(path+".new", path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(path+".new"))
+		return errors.Join(fmt.Errorf("write %s: %w%s", path, err, remedy(err)), os.Remove(path+".new"))
 	}
 	return nil
+}
+
+// remedy is what helps where a disk takes no more: whatever was recorded can be judged later.
+func remedy(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "; make room there, and then judge what was recorded: go run ./lab check DIR"
+	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
+		return "; a run is judged where it can be written: copy its directory to such a place"
+	}
+	return ""
 }
 
 // WriteJSON replaces one of the run's files by a value in JSON.

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"runtime"
@@ -14,27 +16,42 @@ import (
 	"sync/atomic"
 	"time"
 
+	"zoolab/internal/cmdline"
 	"zoolab/node/sim"
 )
 
 func main() { os.Exit(run()) }
 
 func run() int {
-	seeds := flag.Uint64("seeds", 1000, "how many seeds to run")
-	first := flag.Uint64("first", 1, "the first seed")
-	one := flag.Uint64("seed", 0, "run only this seed and tell its story")
-	members := flag.Int("members", 5, "members of the ensemble")
-	faults := flag.Duration("faults", 12*time.Second, "length of the fault phase, in virtual time")
-	shape := flag.String("shape", "", "plain, observers, weights, groups, rollover, reconfig, drift, local or masters; all but the last in turn if empty")
-	stop := flag.Bool("until-failure", false, "stop at the first seed that fails")
-	flag.Parse()
-	if flag.NArg() > 0 {
-		fmt.Fprintf(os.Stderr, "simrun takes no argument %q; see -help\n", flag.Arg(0))
-		return 254
+	flags := flag.NewFlagSet("simrun", flag.ContinueOnError)
+	seeds := flags.Uint64("seeds", 1000, "how many seeds to run")
+	first := flags.Uint64("first", 1, "the first seed")
+	one := flags.Uint64("seed", 0, "run only this seed and tell its story")
+	members := flags.Int("members", 5, "members of the ensemble")
+	faults := flags.Duration("faults", 12*time.Second, "length of the fault phase, in virtual time")
+	shape := flags.String("shape", "", "plain, observers, weights, groups, rollover, reconfig, drift, local or masters; all but the last in turn if empty")
+	stop := flags.Bool("until-failure", false, "stop at the first seed that fails")
+	flags.SetOutput(io.Discard)
+	err := cmdline.Parse(flags, os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		flags.SetOutput(os.Stdout)
+		flags.PrintDefaults()
+		return 0
+	}
+	switch {
+	case err != nil:
+		return refuse("%v", err)
+	case flags.NArg() > 0:
+		return refuse("it takes no argument %q", flags.Arg(0))
+	case *seeds < 1:
+		return refuse("-seeds 0: want at least one")
+	case *members < 1 || *members > maxMembers:
+		return refuse("-members %d: want 1 to %d", *members, maxMembers)
+	case *faults < time.Second || *faults > time.Hour:
+		return refuse("-faults %v: want 1s to 1h", *faults)
 	}
 	if s := sim.Shape(*shape); s != "" && !slices.Contains(slices.Concat(sim.Shapes, sim.OtherShapes), s) {
-		fmt.Fprintf(os.Stderr, "no ensemble has the shape %q; there are %q\n", *shape, slices.Concat(sim.Shapes, sim.OtherShapes))
-		return 254
+		return refuse("-shape %q: there are %q", *shape, slices.Concat(sim.Shapes, sim.OtherShapes))
 	}
 	options := sim.Options{Members: *members, Faults: *faults, Shape: sim.Shape(*shape)}
 	if *one > 0 {
@@ -43,6 +60,15 @@ func run() int {
 		return tell(sim.Run(options))
 	}
 	return runAll(options, *first, *seeds, *stop)
+}
+
+// maxMembers is more than any ensemble has.
+const maxMembers = 99
+
+// refuse says what is wrong with the arguments.
+func refuse(format string, args ...any) int {
+	fmt.Fprintf(os.Stderr, "simrun: "+format+"; -help lists the flags\n", args...)
+	return 254
 }
 
 // shapeOf returns the shape in which a seed is run.
