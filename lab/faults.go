@@ -95,6 +95,9 @@ func listFaults(w io.Writer) {
 		fmt.Fprintf(w, "  %-18s %s\n", name, nemesis.PackageDoc(name))
 	}
 	fmt.Fprint(w, `
+Where the kernel has no netem, the lab delays and reorders packets itself, with a queue
+of the kernel's (NFQUEUE). docs/faults.md says how each fault is done and proved.
+
 -nemesis takes faults and packages with commas. A fault may be cut down to some of
 its variants, and given a weight, that many turns in a round:
   go run ./lab -nemesis kill,partition:bridge+ring*3

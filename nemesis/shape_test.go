@@ -43,7 +43,7 @@ func (e *ensemble) Traffic(ctx context.Context, links []Link) (map[Link]LinkTraf
 			all = append(all, shaped[link])
 		}
 		s := MergeShapes(all)
-		t := LinkTraffic{Arrived: 40, Lost: s.LossPercent, Reset: s.ResetPercent, Doubled: s.DuplicatePercent, Held: s.RateKbit, Shortest: time.Millisecond, Longest: time.Millisecond}
+		t := LinkTraffic{Arrived: 40, Lost: s.LossPercent, Reset: s.ResetPercent, Doubled: s.DuplicatePercent, Held: s.RateKbit, Delayed: s.DelayMs, Overtook: s.ReorderPercent, Shortest: time.Millisecond, Longest: time.Millisecond}
 		if s.DelayMs > 0 {
 			t.Longest = time.Duration(s.DelayMs) * time.Millisecond
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 
@@ -147,6 +148,34 @@ func (d *dockerCluster) netExec(ctx context.Context, member string, argv ...stri
 		return "", fmt.Errorf("cluster: %s in the sidecar of %s: exit code %d: %s", argv[0], member, code, stderr)
 	}
 	return stdout, nil
+}
+
+// netFile implements namespaces: the sidecar's, as a file of this machine. An engine
+// on another one, or in a virtual machine, has other processes than those seen here.
+func (d *dockerCluster) netFile(ctx context.Context, member string) (*os.File, error) {
+	d.mu.Lock()
+	id, found := d.sidecars[member]
+	d.mu.Unlock()
+	if !found {
+		return nil, fmt.Errorf("cluster: no member %q, or it was not started", member)
+	}
+	inspect, err := d.cli.ContainerInspect(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: inspect the sidecar of %s: %w", member, err)
+	}
+	inside, err := d.netExec(ctx, member, "readlink", "/proc/self/ns/net")
+	if err != nil {
+		return nil, err
+	}
+	path := fmt.Sprintf("/proc/%d/ns/net", inspect.State.Pid)
+	if seen, err := os.Readlink(path); err != nil || seen != strings.TrimSpace(inside) {
+		return nil, fmt.Errorf("cluster: the lab can't enter the network of %s: that needs root and an engine on the lab's own host", member)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: network namespace of %s: %w", member, err)
+	}
+	return file, nil
 }
 
 // closeShells ends the idle shells.

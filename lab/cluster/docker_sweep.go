@@ -19,6 +19,9 @@ import (
 
 // Stop implements Cluster.
 func (d *dockerCluster) Stop(ctx context.Context) error {
+	if d.netfilter != nil {
+		d.closeDelays()
+	}
 	d.closeShells()
 	_, err := removeAll(ctx, d.cli, func(labels map[string]string) bool { return labels[labelRun] == d.opts.Run })
 	if err == nil {

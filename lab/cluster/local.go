@@ -266,6 +266,15 @@ func (l *localCluster) netExec(ctx context.Context, member string, argv ...strin
 	return command(ctx, "ip", append([]string{"netns", "exec", namespaceName(l.opts.Run, member)}, argv...)...)
 }
 
+// netFile implements namespaces, where ip has its namespaces.
+func (l *localCluster) netFile(_ context.Context, member string) (*os.File, error) {
+	file, err := os.Open(filepath.Join("/var/run/netns", namespaceName(l.opts.Run, member)))
+	if err != nil {
+		return nil, fmt.Errorf("cluster: network namespace of %s: %w", member, err)
+	}
+	return file, nil
+}
+
 // command runs a program and returns its standard output; its error holds the
 // standard error output. When ctx ends, the program is killed with all that it
 // started: a child that outlives it would hold its standard output open, and
@@ -288,6 +297,9 @@ func command(ctx context.Context, name string, argv ...string) (string, error) {
 
 // Stop implements Cluster.
 func (l *localCluster) Stop(ctx context.Context) error {
+	if l.netfilter != nil {
+		l.closeDelays()
+	}
 	_, err := removeLocal(ctx, l.opts.Run)
 	if err != nil {
 		return fmt.Errorf("cluster: stop run %s: %w", l.opts.Run, err)

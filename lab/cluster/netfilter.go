@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +38,9 @@ type namespaces interface {
 	// netExec runs a command and returns its standard output. A nonzero exit
 	// code is an error that holds the standard error output.
 	netExec(ctx context.Context, member string, argv ...string) (string, error)
+	// netFile opens a member's network namespace; an error where the lab can't
+	// reach it, as on another machine.
+	netFile(ctx context.Context, member string) (*os.File, error)
 }
 
 // netfilter does partitions for all drivers.
@@ -56,12 +60,19 @@ type netfilter struct {
 	shapes map[string]shaping
 	// can has the answers of Can, so that each is tried once.
 	can map[string]error
+	// byQueue is set once it is found that the kernel has no netem, and that the lab
+	// can delay packets itself.
+	byQueue bool
+
+	linesMu sync.Mutex // guards lines; taken after mu
+	lines   delayLines
 }
 
 func newNetfilter(ns namespaces, members []Member, clients string) *netfilter {
 	return &netfilter{
 		ns: ns, members: members, clients: clients,
 		blocked: make(map[string][]nemesis.Link), shapes: make(map[string]shaping), can: make(map[string]error),
+		lines: make(delayLines),
 	}
 }
 

@@ -28,6 +28,10 @@ func (r *rules) netExec(_ context.Context, member string, argv ...string) (strin
 	return "", r.err
 }
 
+func (r *rules) netFile(context.Context, string) (*os.File, error) {
+	return nil, errors.New("there is no network")
+}
+
 func testMembers(n int) []Member {
 	var out []Member
 	for i := 1; i <= n; i++ {

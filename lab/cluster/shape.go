@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,13 +18,14 @@ import (
 // lost and reset by rules where they arrive, whose counters prove it, and doubled
 // by a rule where they leave. Rates and delays are queueing disciplines where
 // packets leave: a tree of htb classes, one for each receiver, into which rules
-// sort the packets, since a kernel without classifiers has those. Only delay and
-// reorder need netem, which some kernels lack.
+// sort the packets, since a kernel without classifiers has those. Delay and reorder
+// are netem's; where the kernel lacks it, the lab holds packets back itself (delayLine).
 const (
 	lossComment     = "zoolab loss "    // of a rule that loses packets, followed by the fault's id
 	resetComment    = "zoolab reset "   // of a rule that answers with a reset
 	doubleComment   = "zoolab double"   // of a rule that sends packets twice
 	classComment    = "zoolab class"    // of a rule that sorts packets into a class
+	queueComment    = "zoolab queue"    // of a rule that hands packets to the lab
 	datagramComment = "zoolab datagram" // of the rules that count the probes' datagrams
 	datagramPort    = "9"
 	// datagrams is how many of datagramBytes a probe sends over a link: some are lost
@@ -92,25 +94,32 @@ func (n *netfilter) applyShapes(ctx context.Context, links []nemesis.Link) error
 func (n *netfilter) shapeSender(ctx context.Context, m Member) error {
 	outgoing := make(map[string]nemesis.Shape) // by the receiver's address
 	for _, peer := range n.members {
-		var shapes []nemesis.Shape
-		for _, s := range n.shapes {
-			shapes = append(shapes, s.of(nemesis.Link{From: m.Name, To: peer.Name}))
+		outgoing[peer.Addr] = n.shapeOf(nemesis.Link{From: m.Name, To: peer.Name})
+	}
+	return n.setDelays(ctx, m, outgoing, func() error {
+		if _, err := n.ns.netExec(ctx, m.Name, "sh", "-c", queueScript(n.members, outgoing, n.byQueue)); err != nil {
+			return err
 		}
-		outgoing[peer.Addr] = nemesis.MergeShapes(shapes)
-	}
-	if _, err := n.ns.netExec(ctx, m.Name, "sh", "-c", queueScript(n.members, outgoing)); err != nil {
+		_, err := n.ns.netExec(ctx, m.Name, restoreCommand(mangleRules(n.members, outgoing, n.byQueue))...)
 		return err
+	})
+}
+
+// shapeOf is what all faults together do to a link; the lock is held.
+func (n *netfilter) shapeOf(link nemesis.Link) nemesis.Shape {
+	var shapes []nemesis.Shape
+	for _, s := range n.shapes {
+		shapes = append(shapes, s.of(link))
 	}
-	_, err := n.ns.netExec(ctx, m.Name, restoreCommand(mangleRules(n.members, outgoing))...)
-	return err
+	return nemesis.MergeShapes(shapes)
 }
 
 // queueScript replaces the queueing disciplines of a member.
-func queueScript(members []Member, outgoing map[string]nemesis.Shape) string {
+func queueScript(members []Member, outgoing map[string]nemesis.Shape, byQueue bool) string {
 	var classes strings.Builder
 	for i, peer := range members {
 		shape := outgoing[peer.Addr]
-		if !queued(shape) {
+		if !queued(shape, byQueue) {
 			continue
 		}
 		rate := "10gbit"
@@ -119,7 +128,7 @@ func queueScript(members []Member, outgoing map[string]nemesis.Shape) string {
 		}
 		fmt.Fprintf(&classes, "tc class add dev eth0 parent 1: classid 1:%x htb rate %s quantum 1500\n", firstClass+i, rate)
 		queue := fmt.Sprintf("pfifo limit %d", queuePackets)
-		if shape.DelayMs > 0 {
+		if shape.DelayMs > 0 && !byQueue {
 			queue = netem(shape)
 		}
 		fmt.Fprintf(&classes, "tc qdisc add dev eth0 parent 1:%x %s\n", firstClass+i, queue)
@@ -142,10 +151,18 @@ func netem(shape nemesis.Shape) string {
 }
 
 // queued reports whether a shape needs a queueing discipline.
-func queued(shape nemesis.Shape) bool { return shape.RateKbit > 0 || shape.DelayMs > 0 }
+func queued(shape nemesis.Shape, byQueue bool) bool {
+	return shape.RateKbit > 0 || shape.DelayMs > 0 && !byQueue
+}
 
-// mangleRules replaces the rules for what leaves a member.
-func mangleRules(members []Member, outgoing map[string]nemesis.Shape) string {
+// queueRule is the end of a rule that hands packets for the member at a place to the lab.
+func queueRule(i int) string {
+	return fmt.Sprintf("-m comment --comment %q -j NFQUEUE --queue-num %d --queue-bypass", queueComment, queueNumber(i))
+}
+
+// mangleRules replaces the rules for what leaves a member. A packet that the lab lets
+// go on skips the rules behind that of its queue, so this is the last.
+func mangleRules(members []Member, outgoing map[string]nemesis.Shape, byQueue bool) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "*mangle\n:%s - [0:0]\n-F %s\n", chain, chain)
 	for i, peer := range members {
@@ -153,8 +170,11 @@ func mangleRules(members []Member, outgoing map[string]nemesis.Shape) string {
 		if shape.DuplicatePercent > 0 {
 			fmt.Fprintf(&out, "-A %s -d %s %s -m comment --comment %q -j TEE --gateway %s\n", chain, peer.Addr, chance(shape.DuplicatePercent), doubleComment, peer.Addr)
 		}
-		if queued(shape) {
+		if queued(shape, byQueue) {
 			fmt.Fprintf(&out, "-A %s -d %s -m comment --comment %q -j CLASSIFY --set-class 1:%x\n", chain, peer.Addr, classComment, firstClass+i)
+		}
+		if shape.DelayMs > 0 && byQueue {
+			fmt.Fprintf(&out, "-A %s -d %s %s\n", chain, peer.Addr, queueRule(i))
 		}
 	}
 	out.WriteString("COMMIT\n")
@@ -224,14 +244,33 @@ func (n *netfilter) Can(ctx context.Context, fault string) error {
 	defer n.mu.Unlock()
 	answer, tried := n.can[fault]
 	if !tried && tries[fault] != "" {
-		if _, err := n.ns.netExec(ctx, n.members[0].Name, "sh", "-ec", tries[fault]); err != nil {
-			// The last line is the complaint, those before it are the script.
-			text := err.Error()
-			answer = nemesis.Unavailable(fault, "the kernel can't do it: "+strings.TrimLeft(text[strings.LastIndexByte(text, '\n')+1:], ": "))
-		}
+		answer = n.try(ctx, fault)
 		n.can[fault] = answer
 	}
 	return answer
+}
+
+// try finds out whether and how the kernel can do a fault; the lock is held.
+func (n *netfilter) try(ctx context.Context, fault string) error {
+	_, err := n.ns.netExec(ctx, n.members[0].Name, "sh", "-ec", tries[fault])
+	if err == nil {
+		return nil
+	}
+	complaint := lastLine(err).Error()
+	if fault == "delay" || fault == "reorder" {
+		err := n.tryQueue(ctx)
+		if n.byQueue = err == nil; n.byQueue {
+			return nil
+		}
+		complaint = fmt.Sprintf("netem: %s; NFQUEUE: %v", complaint, err)
+	}
+	return nemesis.Unavailable(fault, "the kernel can't do it: "+complaint)
+}
+
+// lastLine is the complaint of a script's command; the lines before it are the script.
+func lastLine(err error) error {
+	text := err.Error()
+	return errors.New(strings.TrimLeft(text[strings.LastIndexByte(text, '\n')+1:], ": "))
 }
 
 // healShapes ends every shape of every member.
@@ -289,14 +328,39 @@ func (n *netfilter) Traffic(ctx context.Context, links []nemesis.Link) (map[neme
 		a, b := after[link], before[link]
 		t := nemesis.LinkTraffic{
 			Arrived: since(b.Arrived, a.Arrived), Lost: since(b.Lost, a.Lost), Reset: since(b.Reset, a.Reset),
-			Doubled: since(b.Doubled, a.Doubled), Held: since(b.Held, a.Held),
+			Doubled: since(b.Doubled, a.Doubled), Held: since(b.Held, a.Held), Delayed: since(b.Delayed, a.Delayed),
 		}
 		if took := times[link]; len(took) > 0 {
 			t.Shortest, t.Longest = slices.Min(took), slices.Max(took)
 		}
+		if t.Overtook = since(b.Overtook, a.Overtook); !n.countsOvertaking() {
+			t.Overtook = n.quicker(link, times[link])
+		}
 		out[link] = t
 	}
 	return out, nil
+}
+
+// countsOvertaking reports whether the lab itself lets packets overtake others.
+func (n *netfilter) countsOvertaking() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.byQueue
+}
+
+// quicker counts the connections for which a packet must have overtaken others: netem
+// counts none. A connection takes a packet there and one back.
+func (n *netfilter) quicker(link nemesis.Link, times []time.Duration) (count int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	there, back := n.shapeOf(link), n.shapeOf(nemesis.Link{From: link.To, To: link.From})
+	delayed := time.Duration(there.DelayMs-there.JitterMs+back.DelayMs-back.JitterMs) * time.Millisecond
+	for _, took := range times {
+		if took < delayed {
+			count++
+		}
+	}
+	return count
 }
 
 // since is how far a counter has come. One that another fault's change has made
@@ -355,7 +419,7 @@ func (n *netfilter) readTraffic(ctx context.Context, links []nemesis.Link) (map[
 		if !slices.ContainsFunc(links, func(l nemesis.Link) bool { return l.To == m.Name || l.From == m.Name }) {
 			return nil
 		}
-		text, err := n.ns.netExec(ctx, m.Name, "sh", "-c", "iptables-save -c; tc -s class show dev eth0 2>/dev/null; exit 0")
+		text, err := n.ns.netExec(ctx, m.Name, "sh", "-c", "iptables-save -c; tc -s class show dev eth0 2>/dev/null; tc -s qdisc show dev eth0 2>/dev/null; exit 0")
 		if err != nil {
 			return fmt.Errorf("counters of %s: %w", m.Name, err)
 		}
@@ -368,7 +432,9 @@ func (n *netfilter) readTraffic(ctx context.Context, links []nemesis.Link) (map[
 			arrived.Lost = countRule(text, "-s "+peer.Addr+"/32", `"`+lossComment)
 			arrived.Reset = countRule(text, "-s "+peer.Addr+"/32", `"`+resetComment)
 			left.Doubled = countRule(text, "-d "+peer.Addr+"/32", `"`+doubleComment)
-			left.Held = countOverlimits(text, fmt.Sprintf("class htb 1:%x ", firstClass+i))
+			left.Held = countOf(text, "class htb ", fmt.Sprintf("1:%x ", firstClass+i), "overlimits ")
+			left.Delayed = countRule(text, "-d "+peer.Addr+"/32", `"`+queueComment) + countOf(text, "qdisc netem ", fmt.Sprintf("parent 1:%x ", firstClass+i), "bytes ")
+			left.Overtook = n.overtaken(from)
 			out[to], out[from] = arrived, left
 		}
 		return nil
@@ -390,18 +456,25 @@ func countRule(save, address, comment string) (sum int) {
 	return sum
 }
 
-// countOverlimits reads how many packets a class has held back, from
-// tc -s class show:
+// countOf reads one of the numbers of a class or discipline, that behind a word, from
+// tc -s class show and tc -s qdisc show:
 //
 //	class htb 1:10 root leaf 8004: prio 0 rate 256Kbit ceil 256Kbit burst 2Kb cburst 1600b
 //	 Sent 18774 bytes 18 pkt (dropped 0, overlimits 17 requeues 0)
-func countOverlimits(text, class string) int {
-	_, after, found := strings.Cut(text, class)
-	_, number, _ := strings.Cut(after, "overlimits ")
-	number, _, _ = strings.Cut(number, " ")
-	count, err := strconv.Atoi(number)
-	if !found || err != nil {
-		return 0
+//	qdisc netem 8004: parent 1:10 limit 1000 delay 100ms  10ms
+//	 Sent 18774 bytes 18 pkt (dropped 0, overlimits 0 requeues 0)
+func countOf(text, kind, name, word string) int {
+	ours := false
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, " ") {
+			ours = strings.HasPrefix(line, kind) && strings.Contains(line, name)
+			continue
+		}
+		_, number, found := strings.Cut(line, word)
+		number, _, _ = strings.Cut(number, " ")
+		if count, err := strconv.Atoi(number); ours && found && err == nil {
+			return count
+		}
 	}
-	return count
+	return 0
 }

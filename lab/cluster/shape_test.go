@@ -34,6 +34,12 @@ func TestShapeRules(t *testing.T) {
 	if len(recorded.byMember["n3"]) > 0 {
 		t.Errorf("n3, at no end of the link, got %q", recorded.byMember["n3"])
 	}
+	// Where the lab delays packets itself, the queue is the last rule, and only the rate needs a class.
+	outgoing := map[string]nemesis.Shape{"10.0.0.12": {RateKbit: 100, DelayMs: 70}, "10.0.0.13": {DelayMs: 70}}
+	wantInOrder(t, mangleRules(n.members, outgoing, true), "-d 10.0.0.12", "CLASSIFY", "-d 10.0.0.12", "NFQUEUE --queue-num 17 --queue-bypass", "-d 10.0.0.13", "NFQUEUE --queue-num 18 --queue-bypass")
+	if text := queueScript(n.members, outgoing, true); strings.Contains(text, "netem") || strings.Count(text, "class add") != 1 {
+		t.Errorf("with queues of the lab:\n%s", text)
+	}
 	if err := n.Unshape(t.Context(), "3"); err != nil {
 		t.Fatal(err)
 	}
@@ -68,14 +74,19 @@ func TestCountTraffic(t *testing.T) {
 [9:180] -A ZOOLAB -s 10.0.0.1/32 -m comment --comment "zoolab loss 4" -j DROP
 class htb 1:10 root leaf 8004: prio 0 rate 256Kbit ceil 256Kbit burst 2Kb cburst 1600b
  Sent 18774 bytes 18 pkt (dropped 0, overlimits 17 requeues 0)
+qdisc netem 8004: parent 1:10 limit 1000 delay 100ms  10ms
+ Sent 18774 bytes 19 pkt (dropped 0, overlimits 0 requeues 0)
 `
 	if got := countRule(text, "-s 10.0.0.13/32", `"`+lossComment); got != 7 {
 		t.Errorf("%d packets lost, want 7", got)
 	}
-	if got := countOverlimits(text, "class htb 1:10 "); got != 17 {
+	if got := countOf(text, "class htb ", "1:10 ", "overlimits "); got != 17 {
 		t.Errorf("%d packets held back, want 17", got)
 	}
-	if got := countOverlimits(text, "class htb 1:1 "); got != 0 {
+	if got := countOf(text, "qdisc netem ", "parent 1:10 ", "bytes "); got != 19 {
+		t.Errorf("%d packets delayed, want 19", got)
+	}
+	if got := countOf(text, "class htb ", "1:1 ", "overlimits "); got != 0 {
 		t.Errorf("%d packets held back by a class that isn't there", got)
 	}
 }
