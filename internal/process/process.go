@@ -3,11 +3,13 @@
 package process
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -104,14 +106,40 @@ func (p *Process) Stop() error { return p.end(syscall.SIGTERM) }
 // Kill ends the process with SIGKILL, as a power failure of that process would.
 func (p *Process) Kill() error { return p.end(syscall.SIGKILL) }
 
-// Signal sends a signal to the process, for SIGSTOP and SIGCONT.
+// Signal sends a signal to the process, for SIGSTOP and SIGCONT. SIGSTOP has stopped every thread
+// when it returns: on a busy machine a server of many threads else works on for a while.
 func (p *Process) Signal(signal syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd == nil {
 		return errors.New("the server was never started")
 	}
-	return p.cmd.Process.Signal(signal)
+	if err := p.cmd.Process.Signal(signal); err != nil || signal != syscall.SIGSTOP {
+		return err
+	}
+	for end := time.Now().Add(10 * time.Second); !stopped(p.cmd.Process.Pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return fmt.Errorf("%s runs on after SIGSTOP", p.Title)
+		}
+	}
+	return nil
+}
+
+// stopped reports whether every thread of a process is stopped.
+func stopped(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, thread := range threads {
+		stat, err := os.ReadFile(thread)
+		if err != nil {
+			continue // it ended
+		}
+		// The state stands behind the name, which is in parentheses and may have any in it.
+		state := strings.TrimSpace(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		if !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *Process) end(signal syscall.Signal) error {
