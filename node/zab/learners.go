@@ -79,6 +79,9 @@ func (c *Core) learner(conn ConnID) *learner {
 // until that one is synchronized itself.
 func (c *Core) learnerConnected(conn ConnID, master bool) {
 	follows := c.role == RoleFollowing || c.role == RoleFollowerEstablished || c.role == RoleObserverEstablished
+	if len(c.learners) >= maxLearners {
+		c.dropStranger()
+	}
 	switch {
 	case master && !c.mayServeObservers():
 		c.emit(Close{Conn: conn, Reason: fmt.Sprintf("member %d is %v: it is an observer master only while it follows", c.cfg.SID, c.role)})
@@ -90,6 +93,17 @@ func (c *Core) learnerConnected(conn ConnID, master bool) {
 		c.learners = append(c.learners, &learner{
 			conn: conn, master: master, sid: nobody, heardMs: c.nowMs, deadlineMs: c.nowMs + c.initLimitMs(),
 		})
+	}
+}
+
+// dropStranger ends the oldest connection of somebody who may be about to join, where the
+// membership can change, but is no member: members may need its place.
+func (c *Core) dropStranger() {
+	for _, l := range c.learners {
+		if l.sid != nobody && !c.isVoter(l.sid) && !c.isObserver(l.sid) {
+			c.dropLearner(l, "others need the place of who is no member", true)
+			return
+		}
 	}
 }
 
@@ -177,6 +191,8 @@ func (c *Core) parseLearnerInfo(data []byte) (info jute.LearnerInfo, problem str
 	switch {
 	case d.Err() != nil:
 		problem = "a learner that does not say its id"
+	case info.ServerID < 0:
+		problem = fmt.Sprintf("no member can have the id %d", info.ServerID)
 	case info.ServerID == c.cfg.SID || !c.isVoter(info.ServerID) && !c.isObserver(info.ServerID) && c.cfg.Reconfig == nil:
 		problem = fmt.Sprintf("member %d is no other member of our configuration", info.ServerID)
 	case info.ProtocolVersion < protocolVersion:

@@ -234,3 +234,34 @@ func TestObserverThatIsToVote(t *testing.T) {
 		t.Error("member 4 counts, and is sent no proposals")
 	}
 }
+
+// TestStrangersMakeRoom: where the membership can change anybody may come as a learner, but
+// members find a place.
+func TestStrangersMakeRoom(t *testing.T) {
+	c, _ := reconfigurable(t, Boot{}, nil)
+	come := func(conn ConnID, sid int64) (closed []ConnID) {
+		info := jute.Marshal(&jute.LearnerInfo{ServerID: sid, ProtocolVersion: protocolVersion})
+		for _, in := range []Input{
+			ConnOpened{Conn: conn, Incoming: true},
+			PacketReceived{Conn: conn, Packet: jute.QuorumPacket{Type: jute.PacketFollowerInfo, Data: info}},
+		} {
+			for _, e := range c.Step(0, in) {
+				if e, ok := e.(Close); ok {
+					closed = append(closed, e.Conn)
+				}
+			}
+		}
+		return closed
+	}
+	for i := range maxLearners {
+		if closed := come(ConnID(2*i+2), int64(100+i)); len(closed) > 0 {
+			t.Fatalf("stranger %d closes %v", i, closed)
+		}
+	}
+	if closed := come(2*maxLearners+2, 2); len(closed) != 1 || closed[0] != 2 {
+		t.Errorf("a member comes, and %v are closed", closed)
+	}
+	if closed := come(2*maxLearners+4, -1); len(closed) != 2 || closed[1] != 2*maxLearners+4 {
+		t.Errorf("nobody has the id -1, and %v are closed", closed)
+	}
+}
