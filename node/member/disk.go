@@ -159,7 +159,9 @@ func (d *disk) measure(batch []replica.Effect, since, began time.Time) {
 	}
 	x.LogRecords.Add(records)
 	x.DiskQueueTime.Observe(began.Sub(since).Microseconds())
-	x.DiskFlush.Observe(ended.Sub(began).Microseconds())
+	took := ended.Sub(began).Microseconds()
+	x.DiskFlush.Observe(took)
+	x.DiskRecord.ObserveAll(records, took, took/records, took/records)
 	x.DiskQueueAndFlush.Observe(ended.Sub(since).Microseconds())
 }
 

@@ -17,18 +17,27 @@ import (
 type inbox struct {
 	mu    sync.Mutex
 	items []replica.Input
+	since time.Time // when the first of items came
 	wake  chan struct{}
 }
 
 func (b *inbox) init() { b.wake = make(chan struct{}, 1) }
 
-// take returns what arrived, and keeps spare for what arrives next.
-func (b *inbox) take(spare []replica.Input) []replica.Input {
+// take returns what arrived, and when that began, and keeps spare for what arrives next.
+func (b *inbox) take(spare []replica.Input) (items []replica.Input, since time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	items := b.items
+	items = b.items
 	b.items = spare[:0]
-	return items
+	return items, b.since
+}
+
+// add appends an input. b.mu is held.
+func (b *inbox) add(in replica.Input) {
+	if len(b.items) == 0 {
+		b.since = time.Now()
+	}
+	b.items = append(b.items, in)
 }
 
 func (b *inbox) signal() {
@@ -41,7 +50,7 @@ func (b *inbox) signal() {
 // post gives the event loop an input. It never blocks.
 func (m *Member) post(in replica.Input) {
 	m.inbox.mu.Lock()
-	m.inbox.items = append(m.inbox.items, in)
+	m.inbox.add(in)
 	m.inbox.mu.Unlock()
 	m.inbox.signal()
 }
@@ -53,7 +62,7 @@ func (m *Member) postCore(in ...zab.Input) {
 	}
 	m.inbox.mu.Lock()
 	for _, i := range in {
-		m.inbox.items = append(m.inbox.items, i)
+		m.inbox.add(i)
 	}
 	m.inbox.mu.Unlock()
 	m.inbox.signal()
@@ -83,13 +92,14 @@ func (m *Member) loop(ctx context.Context) {
 			m.watchDigest()
 		case <-m.inbox.wake:
 		}
-		batch = m.inbox.take(batch)
+		var since time.Time
+		batch, since = m.inbox.take(batch)
 		requests, began := requestsIn(batch), time.Now()
 		for i, in := range batch {
 			m.step(in)
 			batch[i] = nil
 		}
-		m.measureBatch(len(batch), requests, began)
+		m.measureBatch(len(batch), requests, since, began)
 		m.flush()
 	}
 }

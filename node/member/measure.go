@@ -1,6 +1,7 @@
 package member
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,6 +41,12 @@ func (m *Member) measure() {
 			x.SessionsExpired.Add(1)
 		case replica.ClosedEarly:
 			x.ClosedWithoutQuorum.Add(1)
+		case replica.Acknowledged:
+			x.AckLatency.At(strconv.FormatInt(s.SID, 10)).Observe(s.Value)
+		case replica.AckSent:
+			x.AckSent.Observe(s.Value)
+		case replica.AnsweredNobody:
+			x.StaleReplies.Add(s.Value)
 		}
 	}
 }
@@ -61,10 +68,14 @@ func (m *Member) watchesFired(event jute.EventType) *metrics.Summary {
 // measureSend counts the packets that begin something.
 func (m *Member) measureSend(p *jute.QuorumPacket) {
 	switch p.Type {
-	case jute.PacketDiff:
-		m.metrics.Diffs.Add(1)
+	case jute.PacketDiff, jute.PacketTrunc:
+		if p.Type == jute.PacketDiff {
+			m.metrics.Diffs.Add(1)
+		}
+		m.metrics.InflightDiffs.Observe(int64(m.replica.Synchronizing(false)))
 	case jute.PacketSnap:
 		m.metrics.Snaps.Add(1)
+		m.metrics.InflightSnaps.Observe(int64(m.replica.Synchronizing(true)))
 	case jute.PacketRevalidate:
 		if m.replica.Status().Role == zab.RoleLeaderEstablished {
 			m.metrics.Revalidations.Add(1)
@@ -78,6 +89,8 @@ func (m *Member) measureSend(p *jute.QuorumPacket) {
 type roles struct {
 	lostAt  time.Time // when the member began to look for a leader, zero once it serves
 	foundAt time.Time // when the leader was found
+
+	deserted int64 // as the replica counts
 }
 
 // measureRole measures elections. A member that stands alone has none to speak of.
@@ -86,6 +99,9 @@ func (m *Member) measureRole(e zab.RoleChanged) {
 		return
 	}
 	x, r, now := m.metrics, &m.roles, time.Now()
+	deserted := m.replica.Status().Deserted
+	x.Deserted.Add(deserted - r.deserted)
+	r.deserted = deserted
 	switch e.Role {
 	case zab.RoleLooking:
 		x.Elections.Add(1)
@@ -122,8 +138,9 @@ func requestsIn(batch []replica.Input) (n int64) {
 
 // measureBatch counts what the event loop took from its inbox at once, and shares the
 // time that it took among the requests.
-func (m *Member) measureBatch(inputs int, requests int64, began time.Time) {
+func (m *Member) measureBatch(inputs int, requests int64, since, began time.Time) {
 	if inputs > 0 {
+		m.metrics.InboxTime.Observe(began.Sub(since).Microseconds())
 		m.metrics.InboxSize.Observe(int64(inputs))
 	}
 	if requests > 0 {

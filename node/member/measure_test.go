@@ -1,6 +1,7 @@
 package member
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -11,7 +12,8 @@ import (
 
 // TestMetricsHaveValues: what happens in an ensemble is counted where it happens.
 func TestMetricsHaveValues(t *testing.T) {
-	members := startAll(t, ensemble(t, 3))
+	members := startAll(t, ensemble(t, 3,
+		"authProvider.1=org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider", "ensembleAuthName=ours"))
 	c := connect(t, members...)
 	const n = 50
 	if _, err := create(c, 0, n); err != nil {
@@ -26,12 +28,23 @@ func TestMetricsHaveValues(t *testing.T) {
 	if _, err := c.Create("/mine", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll)); err != nil {
 		t.Fatal(err)
 	}
+	if err := errors.Join(c.AddAuth("ensemble", []byte("ours")), c.AddAuth("ensemble", nil)); err != nil {
+		t.Fatal(err)
+	}
+	if err := connect(t, members...).AddAuth("ensemble", []byte("theirs")); err == nil {
+		t.Error("a client of another ensemble was welcome")
+	}
 	at := leaderOf(members)
 	leader, follower := members[at], members[(at+1)%3]
+	acks := leader.metrics.AckLatency.At(fmt.Sprint(follower.cfg.MyID))
 	for name, count := range map[string]func() int64{
 		"proposal_count":                  leader.metrics.Proposals.Load,
 		"commit_count":                    leader.metrics.Commits.Load,
 		"quorum_ack_latency":              func() int64 { return leader.metrics.QuorumAck.Figures().Count },
+		"ack_latency of a follower":       func() int64 { return acks.Figures().Count },
+		"proposal_ack_creation_latency":   func() int64 { return follower.metrics.AckSent.Figures().Count },
+		"sync_process_time":               func() int64 { return follower.metrics.DiskRecord.Figures().Count },
+		"prep_processor_queue_time_ms":    func() int64 { return leader.metrics.InboxTime.Figures().Count },
 		"learner_proposal_received_count": follower.metrics.LearnerProposals.Load,
 		"learner_commit_received_count":   follower.metrics.LearnerCommits.Load,
 		"proposal_latency":                func() int64 { return follower.metrics.ProposalLatency.Figures().Count },
@@ -50,19 +63,26 @@ func TestMetricsHaveValues(t *testing.T) {
 		"fsynctime":          follower.metrics.Fsync.Figures().Count,
 		"dbinittime":         follower.metrics.DatabaseInit.Figures().Count,
 		"diff_count":         leader.metrics.Diffs.Load() + leader.metrics.Snaps.Load(),
+		"inflight_*_count":   leader.metrics.InflightDiffs.Figures().Sum + leader.metrics.InflightSnaps.Figures().Sum,
 	} {
 		if count == 0 {
 			t.Errorf("%s is 0", name)
 		}
 	}
-	var updates, fired, requests int64
+	var updates, fired, requests, named, unnamed, mistaken int64
 	for _, m := range members {
+		named += m.metrics.EnsembleNamed.Load()
+		unnamed += m.metrics.EnsembleUnnamed.Load()
+		mistaken += m.metrics.EnsembleMistaken.Load()
 		updates += m.metrics.UpdateLatency.Figures().Count
 		fired += m.metrics.WatchesChanged.Figures().Sum
 		requests += m.metrics.StepTime.Figures().Count
 	}
 	if updates < n || fired != 1 || requests < n {
 		t.Errorf("%d updates, %d watches fired, %d requests stepped", updates, fired, requests)
+	}
+	if named != 1 || unnamed != 1 || mistaken == 0 {
+		t.Errorf("%d clients named this ensemble, %d none, %d another", named, unnamed, mistaken)
 	}
 	// Nobody is served without a quorum.
 	members[(at+1)%3].stop()

@@ -219,7 +219,7 @@ func (m *Member) newReplica(boot zab.Boot, t *tree.Tree, replayed int, lastCount
 		LocalSessions:      m.cfg.Distributed && m.cfg.Clients.LocalSessionsEnabled,
 		UpgradeSessions:    m.cfg.Clients.LocalSessionsUpgrading,
 		LeaderServesNobody: m.cfg.Distributed && !m.cfg.Ensemble.LeaderServes,
-		Security:           security(m.cfg),
+		Security:           m.security(),
 		Rand:               rand.New(rand.NewChaCha8(seed)),
 	}, boot, t, m.now())
 	return nil

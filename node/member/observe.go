@@ -27,7 +27,7 @@ func (m *Member) newView() *admin.View {
 		Version: fmt.Sprintf("%s, built on %s", Version, buildTime()), Started: m.started, Submit: m.post,
 		TakeSnapshot: m.takeSnapshot, Observers: m.observers, ResetObservers: m.resetObservers, RestoreSnapshot: m.restoreSnapshot,
 	}
-	authenticator := security(m.cfg).Auth
+	authenticator := authenticator(m.cfg)
 	v.Authenticate = func(scheme string, credentials []byte, have []jute.ID) ([]jute.ID, bool) {
 		ids, verdict := authenticator.Authenticate(scheme, credentials, have)
 		return ids, verdict == auth.Accepted

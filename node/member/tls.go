@@ -29,7 +29,7 @@ func clientTLS(cfg *config.Config, log *slog.Logger) (*server.TLS, error) {
 	if err != nil {
 		return nil, err
 	}
-	authenticator := security(cfg).Auth
+	authenticator := authenticator(cfg)
 	return &server.TLS{
 		Config: stores.Server(), OnPlainPort: c.PortUnification,
 		Detection: stores.HandshakeDetection(), MaxHandshakes: c.MaxHandshakes,

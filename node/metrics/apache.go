@@ -33,6 +33,11 @@ type Metrics struct {
 	StaleRequests           Counter // requests let in although nobody waited for them
 	LargeRejected           Counter // large requests for which there was no room
 	HandshakesFailed        Counter // TLS handshakes without success, bad certificates among them
+	EnsembleNamed           Counter // clients that named this ensemble, as they had to
+	EnsembleMistaken        Counter // clients that named another ensemble
+	EnsembleUnnamed         Counter // clients that named none, or need not have named one
+	StaleReplies            Counter // answers whose clients were gone
+	Deserted                Counter // leaderships given up because the voters went elsewhere
 	HandshakesExceeded      Counter // connections closed because too many TLS handshakes were under way
 
 	LeaderUnavailable   Summary // from losing an established role to leading
@@ -60,6 +65,11 @@ type Metrics struct {
 	Propagation         Summary // from the request at the leader until it is applied here, by two clocks
 	DiskQueueTime       Summary // how long a batch's first transaction waited for the disk
 	DiskFlush           Summary // writing and syncing a batch
+	DiskRecord          Summary // a transaction's share of that
+	InboxTime           Summary // how long the first input of a batch waited for the event loop
+	InflightSnaps       Summary // learners that are sent a snapshot, each time that one more is
+	InflightDiffs       Summary // learners that are sent a difference, likewise
+	AckSent             Summary // from the request at the leader to this follower's acknowledgement, by two clocks
 
 	WatchesCreated    Summary // watchers told of one create
 	WatchesDeleted    Summary // watchers told of one delete
@@ -70,6 +80,7 @@ type Metrics struct {
 
 	ReadPerNamespace  SummarySet // bytes read at once, by the first name of the path
 	WritePerNamespace SummarySet // bytes written at once, likewise
+	AckLatency        SummarySet // from a proposal to its acknowledgement by a follower, by its id
 
 	// These have no line of their own in the table: Apache shows them as gauges.
 	PacketsReceived Counter // from clients, four-letter words included
@@ -122,6 +133,7 @@ func New(processors int) *Metrics {
 	m.table = append(m.table,
 		entry{name: "read_per_namespace", kind: KindSummary, scale: plain, summaries: &m.ReadPerNamespace},
 		entry{name: "write_per_namespace", kind: KindSummary, scale: plain, summaries: &m.WritePerNamespace},
+		entry{name: "ack_latency", kind: KindQuantiles, scale: micros, summaries: &m.AckLatency},
 	)
 	return m
 }
@@ -155,17 +167,17 @@ func (m *Metrics) counters() []entry {
 		count("request_throttle_wait_count", &m.ThrottleWaits),
 		count("requests_not_forwarded_to_commit_processor", nil),
 		count("response_packet_cache_misses", nil),
-		count("ensemble_auth_success", nil),
+		count("ensemble_auth_success", &m.EnsembleNamed),
 		count("prep_processor_request_queued", &m.RequestsSubmitted),
 		count("learner_commit_received_count", &m.LearnerCommits),
-		count("stale_replies", nil),
+		count("stale_replies", &m.StaleReplies),
 		count("connection_request_count", &m.ConnectRequests),
 		count("response_bytes", &m.ResponseBytes),
-		count("ensemble_auth_fail", nil),
+		count("ensemble_auth_fail", &m.EnsembleMistaken),
 		count("diff_count", &m.Diffs),
 		count("response_packet_get_children_cache_misses", nil),
 		count("connection_revalidate_count", &m.ConnectionRevalidations),
-		count("quit_leading_due_to_disloyal_voter", nil),
+		count("quit_leading_due_to_disloyal_voter", &m.Deserted),
 		count("snap_count", &m.Snaps),
 		count("unrecoverable_error_count", &m.UnrecoverableErrors),
 		count("unsuccessful_handshake", &m.HandshakesFailed),
@@ -175,7 +187,7 @@ func (m *Metrics) counters() []entry {
 		count("sync_processor_request_queued", &m.LogRecords),
 		count("outstanding_changes_queued", nil),
 		count("request_commit_queued", nil),
-		count("ensemble_auth_skip", nil),
+		count("ensemble_auth_skip", &m.EnsembleUnnamed),
 		count("skip_learner_request_to_next_processor_count", nil),
 		count("tls_handshake_exceeded", &m.HandshakesExceeded),
 		count("revalidate_count", &m.Revalidations),
@@ -202,7 +214,7 @@ func (m *Metrics) summaries() []entry {
 		of("follower_sync_time", micros, &m.FollowerSync),
 		of("prep_processor_queue_size", plain, &m.InboxSize),
 		of("fsynctime", micros, &m.Fsync),
-		of("inflight_snap_count", plain, nil),
+		of("inflight_snap_count", plain, &m.InflightSnaps),
 		of("reads_issued_from_session_queue", plain, nil),
 		of("learner_request_processor_queue_size", plain, nil),
 		of("snapshottime", micros, &m.Snapshot),
@@ -216,7 +228,7 @@ func (m *Metrics) summaries() []entry {
 		of("time_waiting_empty_pool_in_commit_processor_read_ms", plain, nil),
 		of("commit_process_time", plain, nil),
 		of("dbinittime", micros, &m.DatabaseInit),
-		of("inflight_diff_count", plain, nil),
+		of("inflight_diff_count", plain, &m.InflightDiffs),
 		of("netty_queued_buffer_capacity", plain, nil),
 		of("election_time", micros, &m.Election),
 		of("commit_commit_proc_req_queued", plain, nil),
@@ -227,7 +239,7 @@ func (m *Metrics) summaries() []entry {
 		of("concurrent_request_processing_in_commit_processor", plain, nil),
 		of("observer_sync_time", micros, &m.ObserverSync),
 		of("node_changed_watch_count", plain, &m.WatchesChanged),
-		of("sync_process_time", plain, nil),
+		of("sync_process_time", micros, &m.DiskRecord),
 		of("startup_snap_load_time", micros, &m.StartupSnapshotLoad),
 	}
 }
@@ -238,7 +250,7 @@ func (m *Metrics) quantiles() []entry {
 		return entry{name: name, kind: KindQuantiles, scale: scale, summary: s}
 	}
 	return []entry{
-		of("prep_processor_queue_time_ms", plain, nil),
+		of("prep_processor_queue_time_ms", micros, &m.InboxTime),
 		of("jvm_pause_time_ms", micros, &m.Pause),
 		of("close_session_prep_time", plain, nil),
 		of("read_commitproc_time_ms", plain, nil),
@@ -252,7 +264,7 @@ func (m *Metrics) quantiles() []entry {
 		of("commit_propagation_latency", plain, &m.CommitPropagation),
 		of("dead_watchers_cleaner_latency", plain, nil),
 		of("write_final_proc_time_ms", plain, nil),
-		of("proposal_ack_creation_latency", plain, nil),
+		of("proposal_ack_creation_latency", plain, &m.AckSent),
 		of("proposal_latency", plain, &m.ProposalLatency),
 		of("om_proposal_process_time_ms", plain, nil),
 		of("sync_processor_queue_and_flush_time_ms", micros, &m.DiskQueueAndFlush),

@@ -169,6 +169,9 @@ func (r *Replica) closeLate() {
 }
 
 func (r *Replica) clientClosed(c *Conn) {
+	if n := c.queue.Len(); n > 0 {
+		r.measure(AnsweredNobody, int64(n))
+	}
 	c.end()
 	delete(r.conns, c)
 	for _, table := range []map[int64]*Conn{r.attached, r.creating, r.revalidating} {

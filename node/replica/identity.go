@@ -17,6 +17,9 @@ type Security struct {
 	// Nonce returns sasl.NonceBytes of secure randomness for an exchange of SASL. It is
 	// nil where Auth has no users. It is called from any goroutine.
 	Nonce func() []byte
+	// OnEnsemble is told which ensemble a client named, "" for none, and whether it was right; nil
+	// where nobody counts. It is called from any goroutine.
+	OnEnsemble func(name string, verdict auth.Verdict)
 	// Rules are what ACLs may say and whether they count.
 	Rules tree.Rules
 	// EnforceSchemes are the schemes of which a client must have an identity before it
@@ -104,6 +107,9 @@ func (r *Replica) authenticate(c *Conn, h jute.RequestHeader, body []byte) {
 		return
 	}
 	ids, verdict := r.cfg.Security.Auth.Authenticate(q.Scheme, q.Auth, c.caller.Load().IDs)
+	if q.Scheme == "ensemble" && r.cfg.Security.OnEnsemble != nil {
+		r.cfg.Security.OnEnsemble(string(q.Auth), verdict)
+	}
 	switch verdict {
 	case auth.Accepted:
 		r.prove(c, ids...)

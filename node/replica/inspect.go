@@ -39,3 +39,7 @@ func infos(t *tracker, local bool) (list []SessionInfo) {
 	}
 	return list
 }
+
+// Synchronizing returns how many learners this member sends a snapshot, or else a difference.
+// The event loop calls it.
+func (r *Replica) Synchronizing(snapshot bool) int { return r.core.Synchronizing(snapshot) }

@@ -22,12 +22,16 @@ const (
 	WatchesFired                 // an event fired watches: how many; Event says which
 	SessionExpired               // a leader closes a session from which nothing came
 	ClosedEarly                  // a client was sent away because there is no quorum
+	Acknowledged                 // a follower, member SID, acknowledged a proposal: microseconds since this leader made it
+	AckSent                      // a follower acknowledges a proposal: milliseconds since the leader got the request, by two clocks
+	AnsweredNobody               // a client left before so many of its requests had their answers
 )
 
 // Sample is one measurement. They decide nothing: who runs the replica may drop them.
 type Sample struct {
 	What  What
 	Value int64
+	SID   int64
 	Path  string
 	Event jute.EventType
 }
@@ -42,12 +46,51 @@ func (r *Replica) measure(what What, value int64) {
 // learns reports whether this member follows or observes an established leader.
 func (r *Replica) learns() bool { return r.role.Established() && r.role != zab.RoleLeaderEstablished }
 
-// measureProposal measures a proposal that a follower logs. Payloads begin with the
-// transaction's header, whose time stands behind session, cxid and zxid.
-func (r *Replica) measureProposal(payload []byte) {
+// begun remembers when the newest proposals began: those of this leader by its own clock, in
+// microseconds, a follower's by the leader's, in milliseconds.
+type begun [1024]struct{ zxid, at int64 }
+
+func (b *begun) note(zxid, at int64) {
+	e := &b[zxid&int64(len(b)-1)]
+	e.zxid, e.at = zxid, at
+}
+
+// of is when a proposal began, unless that is too long ago.
+func (b *begun) of(zxid int64) (at int64, ok bool) {
+	e := b[zxid&int64(len(b)-1)]
+	return e.at, e.zxid == zxid && zxid != 0
+}
+
+// measureProposal measures a proposal that is logged. Payloads begin with the transaction's
+// header, whose time stands behind session, cxid and zxid.
+func (r *Replica) measureProposal(e *zab.Append) {
 	const timeAt = 8 + 4 + 8
-	if r.learns() && len(payload) >= timeAt+8 {
-		r.measure(ProposalReceived, r.now.WallMs-int64(binary.BigEndian.Uint64(payload[timeAt:])))
+	switch {
+	case r.role == zab.RoleLeaderEstablished:
+		r.begun.note(e.Zxid, r.now.MonoUs)
+	case r.learns() && len(e.Payload) >= timeAt+8:
+		at := int64(binary.BigEndian.Uint64(e.Payload[timeAt:]))
+		r.begun.note(e.Zxid, at)
+		r.measure(ProposalReceived, r.now.WallMs-at)
+	}
+}
+
+// measureAck measures a follower's acknowledgement that reached this leader.
+func (r *Replica) measureAck(in zab.Input) {
+	p, ok := in.(zab.PacketReceived)
+	if !ok || p.Packet.Type != jute.PacketAck || r.role != zab.RoleLeaderEstablished {
+		return
+	}
+	at, known := r.begun.of(p.Packet.Zxid)
+	if sid, served := r.core.LearnerAt(p.Conn); known && served {
+		r.samples = append(r.samples, Sample{What: Acknowledged, Value: r.now.MonoUs - at, SID: sid})
+	}
+}
+
+// measureSend measures a follower's own acknowledgement.
+func (r *Replica) measureSend(p *jute.QuorumPacket) {
+	if at, known := r.begun.of(p.Zxid); known && p.Type == jute.PacketAck && r.learns() {
+		r.measure(AckSent, r.now.WallMs-at)
 	}
 }
 

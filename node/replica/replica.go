@@ -80,6 +80,7 @@ type Status struct {
 	Sessions        int // on a leader: sessions alive in the ensemble
 	LocalSessions   int // that only this member knows
 	ElectionTimeMs  int64
+	Deserted        int64         // how often this member gave a leadership up because its voters went elsewhere
 	SinceMs         int64         // MonoMs at which the role was taken
 	Proposals       ProposalSizes // on a leader
 }
@@ -113,6 +114,7 @@ type Replica struct {
 	draining bool
 	out      []Effect
 	samples  []Sample
+	begun    begun // of proposals, for samples
 	audited  []Audited
 
 	role       zab.Role
@@ -232,6 +234,7 @@ func (r *Replica) emit(e Effect) { r.out = append(r.out, e) }
 
 // stepCore gives the core an input and carries out all that follows from it, in order.
 func (r *Replica) stepCore(in zab.Input) {
+	r.measureAck(in)
 	r.inbox = append(r.inbox, r.core.Step(r.now.MonoMs, in)...)
 	if r.draining {
 		return
@@ -251,7 +254,7 @@ func (r *Replica) carryOut(effect zab.Effect) {
 		r.deliver(e.Entry)
 	case zab.Append:
 		r.emit(effect)
-		r.measureProposal(e.Payload)
+		r.measureProposal(&e)
 		r.logged++
 		r.loggedBytes += int64(len(e.Payload))
 	case zab.SaveMembership:
@@ -275,6 +278,9 @@ func (r *Replica) carryOut(effect zab.Effect) {
 		r.leadershipConfirmed(e.Token)
 	case zab.SendSnapshot:
 		r.emit(SendSnapshot{Conn: e.Conn, View: r.Tree().View()})
+	case zab.Send:
+		r.measureSend(&e.Packet)
+		r.emit(effect)
 	case zab.InstallSnapshot:
 		b := e.Handle.(*tree.Builder)
 		if err := b.Finish(e.Zxid); err != nil {
@@ -415,6 +421,7 @@ func (r *Replica) publish() {
 		Sessions:        r.lead.sessions.count(),
 		LocalSessions:   r.localSessions.count(),
 		ElectionTimeMs:  r.core.LastElectionMs(),
+		Deserted:        r.core.Deserted(),
 		SinceMs:         r.sinceMs,
 		Proposals:       r.lead.sizes,
 	})

@@ -52,6 +52,7 @@ type Core struct {
 	lead     leading
 	learners []*learner // connections to our quorum port, oldest first
 
+	deserted       int64
 	lastElectionMs int64
 	counterLimit   int64 // maxCounter, less in tests of what happens beyond it
 }
@@ -354,6 +355,9 @@ func (c *Core) LastDelivered() int64 { return c.log.lastDelivered }
 // LastCommitted returns up to where this member knows the log to be committed since
 // it started; 0 before its first established role.
 func (c *Core) LastCommitted() int64 { return c.committed }
+
+// Deserted returns how often this candidate gave up because its voters went elsewhere.
+func (c *Core) Deserted() int64 { return c.deserted }
 
 // LastElectionMs returns how long the last election took, until a role was taken.
 func (c *Core) LastElectionMs() int64 { return c.lastElectionMs }

@@ -287,6 +287,22 @@ func (c *Core) PendingSyncs() int {
 	return c.countLearners(func(l *learner) bool { return l.stage >= learnerInformed && l.stage <= learnerSynced })
 }
 
+// Synchronizing returns how many learners are being sent a snapshot, or else a difference.
+func (c *Core) Synchronizing(snapshot bool) int {
+	return c.countLearners(func(l *learner) bool {
+		return l.stage == learnerSyncs && (l.syncing == jute.PacketSnap) == snapshot
+	})
+}
+
+// LearnerAt returns which follower has a connection, if a leader serves it.
+func (c *Core) LearnerAt(conn ConnID) (sid int64, served bool) {
+	l := c.learner(conn)
+	if l == nil || l.observer || l.stage != learnerServed {
+		return 0, false
+	}
+	return l.sid, true
+}
+
 func (c *Core) countLearners(which func(*learner) bool) int {
 	n := 0
 	for _, l := range c.learners {

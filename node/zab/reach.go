@@ -86,6 +86,7 @@ func (c *Core) voteElsewhere(from int64, n *jute.Notification) {
 	// Whoever restarted begins with a low round, and will find us.
 	knowsNobody := n.State == jute.Looking && n.Leader == from && n.ElectionEpoch <= c.election.round
 	if c.cfg.EpochWaitMs > 0 && n.State == jute.Looking && c.lead.phase == phaseEpoch && c.nowMs-c.lead.sinceMs >= c.cfg.EpochWaitMs {
+		c.deserted++
 		c.nobodyCame()
 		c.lookAgain(fmt.Sprintf("no quorum has told its epochs within maxTimeToWaitForEpoch, and member %d looks for a leader", from), nobody)
 		return
@@ -110,6 +111,7 @@ func (c *Core) checkDeserted() {
 		}
 	}
 	if !c.containsQuorum(left) {
+		c.deserted++
 		c.nobodyCame()
 		c.lookAgain(fmt.Sprintf("members %v vote for others, members %v are gone, and without them there is no quorum", c.lead.elsewhere.Sids(), c.reach.gone.Sids()), nobody)
 	}

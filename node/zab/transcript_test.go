@@ -309,9 +309,9 @@ func (s *memberStory) play(t *testing.T, d *datadriven.TestData) (out string) {
 		return s.show(Tick{})
 	case "getters":
 		next, ok := s.c.NextZxid()
-		return fmt.Sprintf("%v, leader %d, epoch %d, next %s %v, logged %s, delivered %s, committed %s, outstanding %d, learners %d, synced %d, pending %d, election %d ms\n",
+		return fmt.Sprintf("%v, leader %d, epoch %d, next %s %v, logged %s, delivered %s, committed %s, outstanding %d, learners %d, synced %d, pending %d, election %d ms, deserted %d\n",
 			s.c.Role(), s.c.Leader(), s.c.Epoch(), z(next), ok, z(s.c.LastLogged()), z(s.c.LastDelivered()), z(s.c.LastCommitted()), s.c.Outstanding(),
-			s.c.Learners(), s.c.SyncedFollowers(), s.c.PendingSyncs(), s.c.LastElectionMs())
+			s.c.Learners(), s.c.SyncedFollowers(), s.c.PendingSyncs(), s.c.LastElectionMs(), s.c.Deserted())
 	}
 	t.Fatalf("%s: unknown command %q", d.Pos, d.Cmd)
 	return ""
