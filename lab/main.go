@@ -147,7 +147,7 @@ Commands
   check DIR              judge a run again, such as store/latest; rewrites results and report
   compare DIR DIR        two runs side by side, here and as a web page
   import [FLAGS] FILE    judge a history.edn of Jepsen's (go run ./lab import -h)
-  clean [-force]         remove what a killed lab has left running
+  clean [-force]         remove what killed labs have left running, as each run does, and old images
   help                   this text
 
 Exit codes: 0 valid, 1 invalid, 2 unknown, 254 bad arguments, 255 the lab itself failed.
@@ -287,7 +287,7 @@ func oneRun(ctx context.Context, o options, stdout *os.File) outcome {
 	}
 	p.say("%s", r.meta.Command)
 	announced := context.AfterFunc(ctx, func() {
-		p.say("interrupted: healing, stopping and checking what there is (once more ends the lab at once; `go run ./lab clean` then sweeps)")
+		p.say("interrupted: healing, stopping and checking what there is (once more ends the lab at once; the next run, or `go run ./lab clean`, then sweeps)")
 	})
 	if o.simulated() {
 		err = r.simulate(ctx)

@@ -155,6 +155,13 @@ func (r *runner) prepare(ctx context.Context, scratch string) error {
 	if r.options.simulated() {
 		return nil
 	}
+	removed, err := cluster.SweepRuns(ctx, r.logger, r.options.Driver)
+	if err != nil { // the run may do without
+		r.progress.say("not all that killed labs left behind could be removed; see `go run ./lab clean`: %v", err)
+	}
+	if removed > 0 {
+		r.progress.say("removed %d things that a killed lab had left behind", removed)
+	}
 	if r.options.builds() {
 		r.begin("building the server", 0, nil)
 	}

@@ -34,7 +34,7 @@ func (d *dockerCluster) Stop(ctx context.Context) error {
 }
 
 // sweepDocker removes what the runs of ended labs left on the engine, or with
-// force what any run made, and old node images.
+// force what any run made.
 func sweepDocker(ctx context.Context, logger *slog.Logger, force bool) (int, error) {
 	cli, _, err := connectEngine(ctx)
 	if err != nil {
@@ -47,12 +47,23 @@ func sweepDocker(ctx context.Context, logger *slog.Logger, force bool) (int, err
 	if err != nil {
 		return removed, fmt.Errorf("cluster: sweep: %w", err)
 	}
+	logger.Debug("swept the engine", "removed", removed)
+	return removed, nil
+}
+
+// sweepImages removes old node images.
+func sweepImages(ctx context.Context, logger *slog.Logger) (int, error) {
+	cli, _, err := connectEngine(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer cli.Close()
 	images, err := removeOldImages(ctx, cli)
 	if err != nil {
-		return removed, fmt.Errorf("cluster: sweep images: %w", err)
+		return images, fmt.Errorf("cluster: sweep images: %w", err)
 	}
-	logger.Debug("swept the engine", "removed", removed, "images", images)
-	return removed + images, nil
+	logger.Debug("swept the engine's images", "removed", images)
+	return images, nil
 }
 
 // Rounds of removal. The engine refuses to remove what is being removed, and a

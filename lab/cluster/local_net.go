@@ -77,8 +77,7 @@ func sweepLocal(ctx context.Context, logger *slog.Logger, force bool) (int, erro
 	removed := 0
 	var errs []error
 	for _, entry := range entries {
-		name, err := os.ReadFile(filepath.Join(localRoot(), entry.Name(), ownerName))
-		if err == nil && !force && ownerAlive(string(name)) {
+		if !force && owned(filepath.Join(localRoot(), entry.Name())) {
 			continue
 		}
 		n, err := removeLocal(ctx, entry.Name())
@@ -87,6 +86,20 @@ func sweepLocal(ctx context.Context, logger *slog.Logger, force bool) (int, erro
 		logger.Debug("swept a local run", "run", entry.Name(), "removed", n)
 	}
 	return removed, errors.Join(errs...)
+}
+
+// ownTime is how long a directory may take to get the name of its owner.
+const ownTime = time.Minute
+
+// owned reports whether a run's directory belongs to a lab that lives, or may: one
+// that is being made has no owner's name yet.
+func owned(dir string) bool {
+	name, err := os.ReadFile(filepath.Join(dir, ownerName))
+	if err == nil && len(name) > 0 {
+		return ownerAlive(string(name))
+	}
+	info, err := os.Stat(dir)
+	return err == nil && time.Since(info.ModTime()) < ownTime
 }
 
 // removeLocal ends a run's processes and removes its disks, namespaces, bridge,

@@ -28,8 +28,9 @@ func TestNewThatCanNot(t *testing.T) {
 // without an engine, but where one is just down "nothing removed" would mislead.
 func TestSweepWithoutEngine(t *testing.T) {
 	t.Setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+	t.Setenv("TMPDIR", t.TempDir()) // other labs' runs are not looked for
 	var log bytes.Buffer
-	if _, err := sweepEngine(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), false); err != nil {
+	if _, err := Sweep(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), false); err != nil {
 		t.Error(err)
 	}
 	if !strings.Contains(log.String(), "no containers were looked for") {
