@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,9 @@ func testLimits(t *testing.T, c Cluster) {
 	runSteps(t, c, 2*time.Second, []nemesis.Step{
 		{Fault: "cpu", Variant: "minority", Targets: []string{"n1", "n2"}, Params: map[string]int{"percent": 1}, Duration: 300 * time.Millisecond},
 	})
+	if l, local := c.(*localCluster); local {
+		wantCounted(t, l, "n3")
+	}
 	limiter := c.(nemesis.Limiter)
 	for _, limits := range []nemesis.Limits{{HeadroomMiB: 64}, {}} {
 		if err := limiter.Limit(t.Context(), "n3", limits); err != nil {
@@ -40,6 +44,24 @@ func testLimits(t *testing.T, c Cluster) {
 	}
 	if !c.Answers(t.Context(), "n3") {
 		t.Error("n3 does not answer after its limit is gone")
+	}
+}
+
+// wantCounted wants a member's group to count the memory that its process has, to which
+// limits are added.
+func wantCounted(t *testing.T, l *localCluster, member string) {
+	t.Helper()
+	p, err := l.process(member)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(l.cgroup("memory", member), "memory.usage_in_bytes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if resident := residentBytes(p.pid); err != nil || counted < resident*3/4 {
+		t.Errorf("%s has %d bytes, of which its group counts %d (%v)", member, resident, counted, err)
 	}
 }
 

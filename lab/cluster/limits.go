@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,17 +87,11 @@ func (l *localCluster) cgroup(controller, member string) string {
 	return filepath.Join(cgroupRoot, controller, namespaceName(l.opts.Run, member))
 }
 
-// Limit implements nemesis.Limiter, with groups that are made when they are
-// first needed and that a restarted process joins.
+// Limit implements nemesis.Limiter, with the groups that processes have joined at
+// their start.
 func (l *localCluster) Limit(_ context.Context, member string, limits nemesis.Limits) error {
 	p, err := l.process(member)
 	if err != nil {
-		return err
-	}
-	if err := errors.Join(os.MkdirAll(l.cgroup("cpu", member), 0o755), os.MkdirAll(l.cgroup("memory", member), 0o755)); err != nil {
-		return fmt.Errorf("cluster: limit %s: %w", member, err)
-	}
-	if err := l.joinGroups(member, p.pid); err != nil {
 		return err
 	}
 	quota, memory := -1, plenty
@@ -117,8 +112,22 @@ func (l *localCluster) Limit(_ context.Context, member string, limits nemesis.Li
 	return nil
 }
 
-// joinGroups puts a process into its member's groups, if there are any. One that
-// has ended can't join, which is no error: its end is seen elsewhere.
+// makeGroups makes a member's groups, if its processes may be limited.
+func (l *localCluster) makeGroups(member string) error {
+	limits := func(fault string) bool { return (fault == "cpu" || fault == "memory") && canLimit(fault) == nil }
+	if !slices.ContainsFunc(l.opts.Faults, limits) {
+		return nil
+	}
+	if err := errors.Join(os.MkdirAll(l.cgroup("cpu", member), 0o755), os.MkdirAll(l.cgroup("memory", member), 0o755)); err != nil {
+		return fmt.Errorf("cluster: groups of %s: %w", member, err)
+	}
+	return nil
+}
+
+// joinGroups puts a process into its member's groups, if there are any. It has to be a
+// new one: a group does not count the memory that a process brings with it, so that one
+// which joins late would have room for all that once more. One that has ended can't join,
+// which is no error: its end is seen elsewhere.
 func (l *localCluster) joinGroups(member string, pid int) error {
 	for _, controller := range []string{"cpu", "memory"} {
 		err := writeNumber(filepath.Join(l.cgroup(controller, member), "cgroup.procs"), pid)

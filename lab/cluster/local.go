@@ -230,6 +230,9 @@ func (l *localCluster) startProcess(m Member) error {
 		return fmt.Errorf("cluster: start %s: %w", m.Name, err)
 	}
 	defer log.Close()
+	if err := l.makeGroups(m.Name); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	program := l.program(m.Name)
 	l.mu.Unlock()
