@@ -33,7 +33,7 @@ func writeArtifacts(o outcome, ops []workloads.Op) error {
 	for _, fault := range in.Faults {
 		pictures.Faults = append(pictures.Faults, plot.Band{Name: fault.Name, StartNs: fault.StartNs, EndNs: fault.EndNs})
 	}
-	errs := []error{run.WriteJSON(store.FiguresFile, report.Measure(in))}
+	errs := []error{run.WriteJSON(store.FiguresFile, report.Measure(in)), run.WriteKeys(o.results, ops)}
 	write := func(name string, write func(io.Writer) error) { errs = append(errs, run.Write(name, write)) }
 	write(store.ReportFile, func(w io.Writer) error { return report.Write(w, in) })
 	write(store.JUnitFile, func(w io.Writer) error { return writeJUnit(w, []outcome{o}) })

@@ -81,6 +81,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"check", "/none"}, exitUsage, "no run at /none"},
 		{[]string{"list", "-store", filepath.Dir(filepath.Dir(good.Dir))}, exitValid, "register-kill"},
 		{[]string{"list", "-store", "/none"}, exitValid, "no runs in /none yet"},
+		{[]string{"serve", "-store", "/none"}, exitUsage, "/none is no directory"},
 		{[]string{"list", "extra"}, exitUsage, "want at most -store"},
 		{[]string{"clean", "extra"}, exitUsage, "want at most -force"},
 		{[]string{"explode"}, exitUsage, "there are faults, list, serve, check, compare, import, replay, shrink, clean and help"},

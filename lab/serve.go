@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -29,6 +30,9 @@ func serveCommand(args []string, stdout, stderr io.Writer) int {
 	}
 	if err := store.Open(root).Check(); err != nil {
 		return badArguments(stderr, fmt.Errorf("serve: -store: %w", err))
+	}
+	if info, err := os.Stat(root); err != nil || !info.IsDir() {
+		return badArguments(stderr, fmt.Errorf("serve: %s is no directory: `go run ./lab` keeps its runs in %s, others are named with -store", root, defaultOptions().Store))
 	}
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
@@ -145,5 +149,54 @@ func TestBrowserRuns(t *testing.T) {
 	b.waitFor(t, "!document.getElementById('r-compare').disabled")
 	b.click(t, "#r-compare")
 	b.waitFor(t, fmt.Sprintf("document.title === %q", in.Runs[1].ID+" and "+in.Runs[0].ID)) // the older one first
+	b.checkQuiet(t)
+}
+
+// TestBrowserPaper prints a failing report, chosen to be dark, and looks at what a sheet
+// of A4 shows: light, nothing beyond its edge, no table row as tall as a page.
+func TestBrowserPaper(t *testing.T) {
+	b := newTab(t)
+	in := synthInput(3000, 40, true)
+	in.Faults[0].Detail = strings.Repeat("effective: n1 running, answers: true; ", 30)
+	url, _ := writeReport(t, in)
+	b.do(t, "open", chromedp.Navigate(url))
+	b.waitFor(t, isReady)
+	b.text(t, `document.documentElement.dataset.theme = 'dark'`)
+	const a4 = 688 // CSS pixels between the margins
+	print := chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
+		return err
+	})
+	b.do(t, "paper", chromedp.EmulateViewport(a4, 900), print)
+	b.text(t, `dispatchEvent(new Event('beforeprint'))`)
+	b.waitFor(t, fmt.Sprintf("innerWidth === %d", a4))
+	beyond := b.text(t, `JSON.stringify([...document.querySelectorAll('main *')].filter((e) => {
+		const box = e.getBoundingClientRect();
+		return box.width > 0 && box.right > innerWidth + 1 && !e.closest('pre') && !e.closest('svg');
+	}).map((e) => e.tagName + ' ' + e.textContent.slice(0, 40)).slice(0, 5))`)
+	if beyond != "[]" {
+		t.Errorf("beyond the edge of the paper: %s", beyond)
+	}
+	if tall := evaluate[float64](t, b, `Math.max(...[...document.querySelectorAll('tr')].map((e) => e.getBoundingClientRect().height))`); tall > 200 {
+		t.Errorf("a row of a table is %.0f pixels tall", tall)
+	}
+	for what, expression := range map[string]string{
+		"the colours are light":                `document.documentElement.dataset.theme === 'light' && getComputedStyle(document.body).backgroundColor === 'rgb(255, 255, 255)'`,
+		"the counterexample is open":           `[...document.querySelectorAll('.violation[open] .others')].every((e) => e.open)`,
+		"the time shown is said":               `document.getElementById('range').getBoundingClientRect().height > 0`,
+		"buttons and filters are left out":     `[...document.querySelectorAll('button, .filter input')].every((e) => e.getBoundingClientRect().height === 0)`,
+		"every lane is drawn":                  `[...document.querySelectorAll('#lanes figure:not([hidden]) canvas')].every((e) => e.width > 600)`,
+		"verdict, cause and picture are there": `['.verdict .cause', '.impossible', '.picture svg'].every((s) => document.querySelector(s).getBoundingClientRect().height > 10)`,
+	} {
+		if b.text(t, expression) != "true" {
+			t.Errorf("not so on paper: %s", what)
+		}
+	}
+	b.text(t, `dispatchEvent(new Event('afterprint'))`)
+	b.waitFor(t, `document.documentElement.dataset.theme === 'dark'`)
+	sheets, err := chromedp.Run(b.ctx, chromedp.PrintToPDF())
+	if pages := bytes.Count(sheets, []byte("/Type /Page\n")); err != nil || pages < 2 || pages > 9 {
+		t.Errorf("it prints on %d sheets, error %v; want a handful", pages, err)
+	}
 	b.checkQuiet(t)
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"zoolab/workloads"
 )
 
 // browserPath finds a Chromium, or skips the test and says what to install.
@@ -316,5 +318,45 @@ func TestBrowserHundredThousandOperations(t *testing.T) {
 	if readyMs > 15_000 {
 		t.Errorf("interactive after %.0f ms, want below 15 s even on a busy machine", readyMs)
 	}
+	b.checkQuiet(t)
+}
+
+// TestBrowserSampledRun follows links to operations that the timeline of a long run left
+// out, and looks for what only they have.
+func TestBrowserSampledRun(t *testing.T) {
+	in := Input{Name: "long", Verdict: workloads.VerdictOK}
+	for i := range maxTimelineOps + 1000 {
+		at := int64(i) * msNs / 10
+		op := workloads.Op{Index: 2 * i, TimeNs: at, Type: workloads.Invoke, F: "read", Key: "k", Process: i % 10, Version: -1}
+		done := op
+		done.Index, done.TimeNs, done.Type, done.Zxid, done.Value = 2*i+1, at+50_000, workloads.OK, int64(i+1), int64(i)
+		in.History = append(in.History, op, done)
+	}
+	r := newRun(in)
+	carried := make(map[int]bool)
+	for _, op := range sampleOf(r, nil).ops {
+		carried[op.index] = true
+	}
+	left := len(r.ops) / 2
+	for carried[r.ops[left].index] {
+		left++
+	}
+	b := newTab(t)
+	op := &r.ops[left]
+	const told = `document.getElementById('missing').hidden ? '' : document.getElementById('missing').textContent`
+	url, sizeBytes := writeReport(t, in)
+	b.do(t, "follow a link", chromedp.Navigate(fmt.Sprintf("%s#op=%d", url, op.index)))
+	b.waitFor(t, isReady)
+	if text := b.text(t, told); !strings.Contains(text, fmt.Sprintf("Operation %d is not in the timeline", op.index)) || !strings.Contains(text, "history.jsonl") {
+		t.Errorf("the page says %q of an operation that was left out", text)
+	}
+	if from, to := evaluate[float64](t, b, "Number("+lanesFrom+")"), evaluate[float64](t, b, "Number("+lanesTo+")"); float64(op.startNs/1000) < from-1e5 || float64(op.startNs/1000) > to+1e5 {
+		t.Errorf("the page shows %.0f to %.0f µs, the operation began at %d µs", from, to, op.startNs/1000)
+	}
+	b.text(t, fmt.Sprintf(`(() => { const z = document.getElementById('f-zxid'); z.value = '0x%x'; z.dispatchEvent(new Event('input')); })()`, op.zxid))
+	b.waitFor(t, fmt.Sprintf("(%s).startsWith('None of the operations')", told))
+	b.click(t, "#f-clear")
+	b.waitFor(t, fmt.Sprintf("(%s) === '' && document.getElementById('f-count').textContent.includes('shown of')", told))
+	t.Logf("%d operations: %.2f MB, interactive after %s ms", len(r.ops), float64(sizeBytes)/1e6, b.text(t, "document.documentElement.dataset.ready"))
 	b.checkQuiet(t)
 }

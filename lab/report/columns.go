@@ -30,6 +30,7 @@ var columnNames = []string{
 // columnHeader is what the script needs beside the operations.
 type columnHeader struct {
 	Count   int            `json:"count"`
+	Total   int            `json:"total"` // of the run; more than Count if the timeline carries a sample
 	EndUs   int64          `json:"endUs"`
 	Columns []string       `json:"columns"`
 	Strings []string       `json:"strings"`
@@ -90,7 +91,7 @@ func encodeColumns(r *run, shown sample, in Input, longest gap) (string, error) 
 	table := newStringTable()
 	columns := packOperations(shown, table)
 	header, err := json.Marshal(columnHeader{
-		Count: len(shown.ops), EndUs: r.endNs / 1000, Columns: columnNames,
+		Count: len(shown.ops), Total: len(r.ops), EndUs: r.endNs / 1000, Columns: columnNames,
 		Strings: table.strings, Members: append([]string{}, in.Members...),
 		Faults: columnFaults(in.Faults), Leaders: columnLeaders(in.Leaders, r.endNs),
 		Phases: columnPhases(in.Phases), Watches: watchSpans(r),

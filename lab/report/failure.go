@@ -21,6 +21,7 @@ type failureView struct {
 	Ops        []stepView
 	OpsCut     int
 	Range      string // the part of the run it speaks of
+	Meanwhile  string // faults and leaders at that time
 	Impossible string // the impossible operation in words
 	Why        string
 	Open       bool
@@ -46,14 +47,15 @@ type stepView struct {
 
 // failureViews shows the violations of all checkers, worst first, and says how
 // many were left out.
-func failureViews(r *run, results []workloads.Result) (views []failureView, cut int) {
+func failureViews(r *run, in *Input) (views []failureView, cut int) {
+	results := in.Results
 	for i := range results {
 		for j := range results[i].Failures {
 			if len(views) == maxFailures {
 				cut++
 				continue
 			}
-			view := newFailureView(r, &results[i].Failures[j])
+			view := newFailureView(r, in, &results[i].Failures[j])
 			view.Checker, view.Search = results[i].Checker, isSearch(results[i].Checker)
 			view.Number = len(views) + 1
 			view.Open = view.Number == 1
@@ -63,7 +65,7 @@ func failureViews(r *run, results []workloads.Result) (views []failureView, cut 
 	return views, cut
 }
 
-func newFailureView(r *run, failure *workloads.Failure) failureView {
+func newFailureView(r *run, in *Input, failure *workloads.Failure) failureView {
 	view := failureView{Key: clip(failure.Key, maxValueRunes), Cause: upperFirst(clip(failure.Cause, 4*maxLineRunes))}
 	var shown []drawn
 	inSteps := make(map[int]bool)
@@ -113,7 +115,61 @@ func newFailureView(r *run, failure *workloads.Failure) failureView {
 	view.Picture = newPicture(r, inTime(shown), failure.Edges)
 	view.Edges = edgeViews(failure.Edges, numbers)
 	view.Range = spanOf(r, shown)
+	if len(shown) > 0 {
+		view.Meanwhile = meanwhile(in, r, shown)
+	}
 	return view
+}
+
+// meanwhile says which faults were in force, from their injection to their healing, and who
+// led, while the operations ran.
+func meanwhile(in *Input, r *run, ops []drawn) string {
+	from, to := pictureSpan(r, ops)
+	overlaps := func(startNs, endNs int64) bool { return startNs <= to && (endNs == 0 || endNs >= from) }
+	const most = 4 // of each; a violation that spans the whole run is explained by none
+	var faults, leaders []string
+	for i := range in.Faults {
+		fault := &in.Faults[i]
+		endNs := fault.EndNs
+		if fault.Healed {
+			endNs = max(endNs, fault.HealedNs)
+		}
+		if overlaps(fault.StartNs, endNs) {
+			faults = append(faults, strings.TrimSpace(faultLabel(fault)+" "+parenthesized(strings.Join(fault.Targets, ", "))))
+		}
+	}
+	for _, span := range in.Leaders {
+		if overlaps(span.StartNs, span.EndNs) {
+			leaders = append(leaders, fmt.Sprintf("%s in epoch %d", span.Member, span.Epoch))
+		}
+	}
+	var parts []string
+	if len(in.Faults) > 0 {
+		parts = append(parts, "under "+fewOf(faults, most, "no fault"))
+	}
+	if len(in.Leaders) > 0 {
+		parts = append(parts, "led by "+fewOf(leaders, most, "nobody"))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func parenthesized(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "(" + text + ")"
+}
+
+// fewOf lists the first of some names.
+func fewOf(names []string, most int, none string) string {
+	switch {
+	case len(names) == 0:
+		return none
+	case len(names) > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	default:
+		return strings.Join(names, ", ")
+	}
 }
 
 // isSearch says that a checker's steps are the longest order that it could find.

@@ -22,6 +22,7 @@ type page struct {
 	Checkers      []checkerRow
 	Failures      []failureView
 	FailuresCut   int
+	Impossible    string // the first impossible operation, in words
 	Shrunk        *shrunkView
 	HasTime       bool // something happened, so that there is a timeline to show
 	Functions     []string
@@ -78,7 +79,7 @@ func newPage(in Input) (*page, error) {
 	}
 	p := &page{
 		chrome: newChrome(), Name: in.Name, Heading: in.Title, Verdict: wordsOf(in.Verdict),
-		Cause: upperFirst(in.Cause), Command: in.Command, Meta: in.Meta,
+		Cause: pageCause(&in), Command: in.Command, Meta: in.Meta,
 		Schedule: clip(in.Schedule, maxScheduleRune), HasTime: r.endNs > 0, Data: data,
 	}
 	if p.Heading == "" {
@@ -88,13 +89,26 @@ func newPage(in Input) (*page, error) {
 	p.Notes = notes(r, in)
 	p.Sampled = shown.note
 	p.Checkers = checkerRows(in.Results)
-	p.Failures, p.FailuresCut = failureViews(r, in.Results)
+	p.Failures, p.FailuresCut = failureViews(r, &in)
+	if len(p.Failures) > 0 {
+		p.Impossible = p.Failures[0].Impossible
+	}
 	p.Shrunk = newShrunkView(in.Shrunk)
 	p.Functions = functionNames(r)
 	p.Faults = faultRows(r, in.Faults)
 	p.FaultsCut = len(in.Faults) - len(p.Faults)
 	p.Logs = logViews(in.NodeLogs)
 	return p, nil
+}
+
+// pageCause is the cause as a sentence, unless it begins with the name of a checker.
+func pageCause(in *Input) string {
+	for i := range in.Results {
+		if strings.HasPrefix(in.Cause, in.Results[i].Checker+": ") {
+			return in.Cause
+		}
+	}
+	return upperFirst(in.Cause)
 }
 
 // figureTiles are the key figures, most telling first.

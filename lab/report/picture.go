@@ -12,7 +12,7 @@ import (
 // Measures of a counterexample's picture, in the units of its viewBox.
 const (
 	pictureWidth   = 1000.0
-	pictureLeft    = 96.0 // room for the process names
+	pictureLeft    = 116.0 // room for the names of processes and members
 	pictureRight   = 24.0
 	pictureTop     = 34.0 // room for the time axis
 	rowHeight      = 40.0
@@ -89,7 +89,7 @@ func newPicture(r *run, ops []drawn, edges []workloads.Edge) *picture {
 	for i, process := range rows {
 		y := pictureTop + float64(i)*rowHeight
 		p.Rows = append(p.Rows, pictureRow{
-			Name: fmt.Sprintf("process %d", process), Y: y + rowHeight, TextY: y + 16 + barHeight/2 + 4,
+			Name: rowName(process, ops), Y: y + rowHeight, TextY: y + 16 + barHeight/2 + 4,
 		})
 	}
 	p.AxisY = pictureTop - 8
@@ -103,6 +103,24 @@ func newPicture(r *run, ops []drawn, edges []workloads.Edge) *picture {
 	p.addEdges(edges)
 	p.Label = fmt.Sprintf("%d operations of %d processes between %s and %s", len(ops), len(rows), atText(from), atText(to))
 	return p
+}
+
+// rowName names a process, and its member if it was with one only.
+func rowName(process int, ops []drawn) string {
+	node := ""
+	for _, d := range ops {
+		if d.op.process != process {
+			continue
+		}
+		if node != "" && d.op.node != node {
+			return fmt.Sprintf("process %d", process)
+		}
+		node = d.op.node
+	}
+	if node == "" || len(node) > 5 {
+		return fmt.Sprintf("process %d", process)
+	}
+	return fmt.Sprintf("process %d · %s", process, node)
 }
 
 // addRow places the bars of one process and gives each a label where there is

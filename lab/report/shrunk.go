@@ -43,7 +43,7 @@ func newShrunkView(in *Shrunk) *shrunkView {
 		Cause: upperFirst(clip(in.Cause, 4*maxLineRunes)), Command: in.Command, Problem: in.Problem,
 		Schedule: clip(in.Schedule, maxScheduleRune), Found: in.found(),
 	}
-	view.Failures, _ = failureViews(r, in.Results)
+	view.Failures, _ = failureViews(r, &Input{Results: in.Results})
 	for i := range view.Failures {
 		view.Failures[i].detach()
 	}

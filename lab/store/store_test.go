@@ -1,6 +1,8 @@
 package store
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -169,5 +171,43 @@ func TestWriteKeepsTheOldFileOnFailure(t *testing.T) {
 	}
 	if meta, err := run.ReadMeta(); err != nil || meta.Seed != 5 {
 		t.Errorf("run.json reads %+v, %v", meta, err)
+	}
+}
+
+// What was found of a key stands where Jepsen's independent checker has it, until a
+// later check finds nothing.
+func TestKeysWithViolationsAreKeptAlone(t *testing.T) {
+	run := &Run{Dir: t.TempDir()}
+	ops := []workloads.Op{
+		{Index: 0, Type: workloads.Invoke, F: "read", Key: "../k", Version: -1},
+		{Index: 1, Type: workloads.Info, Process: workloads.NemesisProcess, F: "kill", Version: -1},
+		{Index: 2, Type: workloads.OK, F: "read", Key: "../k", Value: int64(4), Version: -1},
+		{Index: 3, Type: workloads.Invoke, F: "read", Key: "other", Process: 1, Version: -1},
+	}
+	results := Results{Verdict: workloads.VerdictFail, Checkers: []workloads.Result{
+		{Checker: "linearizable", Verdict: workloads.VerdictFail, Failures: []workloads.Failure{{Key: "../k", Cause: "stale", Ops: []int{0}}, {Key: "n1", Cause: "no key"}}},
+		{Checker: "complete", Verdict: workloads.VerdictOK},
+	}}
+	if err := run.WriteKeys(results, ops); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"results.edn": `{:valid? false, :cause "stale", :linearizable {:valid? false, :cause "stale", :failures [{:key "../k", :cause "stale", :ops [0]}]}}` + "\n",
+		"history.edn": `{:index 0, :time 0, :type :invoke, :process 0, :f :read, :value nil}` + "\n" +
+			`{:index 1, :time 0, :type :info, :process :nemesis, :f :kill, :value nil}` + "\n" +
+			`{:index 2, :time 0, :type :ok, :process 0, :f :read, :value 4}` + "\n",
+	} {
+		if text, err := os.ReadFile(run.Path("independent/..%2Fk/" + name)); err != nil || string(text) != want {
+			t.Errorf("%s is %s, error %v; want %s", name, text, err, want)
+		}
+	}
+	if all, err := os.ReadDir(run.Path("independent")); err != nil || len(all) != 1 {
+		t.Errorf("there are directories of %v, error %v; want one of ../k alone", all, err)
+	}
+	if err := run.WriteKeys(Results{}, ops); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(run.Path("independent")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the old findings are still there: %v", err)
 	}
 }

@@ -43,7 +43,7 @@ function unpack(bytes) {
     [raw[name], at] = readColumn(bytes, at, n, signed);
   }
   const D = {
-    n, endUs: Math.max(header.endUs, 1), strings: header.strings, members: header.members,
+    n, total: header.total, endUs: Math.max(header.endUs, 1), strings: header.strings, members: header.members,
     faults: header.faults, leaders: header.leaders, gapUs: header.gapUs, phases: header.phases, watches: header.watches,
     index: runningSum(raw.dIndex), start: runningSum(raw.dStart),
     end: new Float64Array(n), closed: new Uint8Array(n), outcome: Uint8Array.from(raw.outcome),
@@ -56,7 +56,20 @@ function unpack(bytes) {
     D.end[i] = D.closed[i] ? D.start[i] + raw.duration[i] - 1 : D.endUs;
   }
   assignRows(D);
+  D.byEnd = orderByEnd(D);
   return D;
+}
+
+// The completed operations in order of their completion. Numbers that carry time and place
+// sort several times as fast as places that are compared by their times.
+function orderByEnd(D) {
+  let closed = 0;
+  for (let i = 0; i < D.n; i++) closed += D.closed[i];
+  const keys = new Float64Array(closed), places = 2 ** Math.ceil(Math.log2(D.n + 1));
+  const exact = (D.endUs + 1) * places < Number.MAX_SAFE_INTEGER; // runs of less than ten hours
+  for (let i = 0, k = 0; i < D.n; i++) if (D.closed[i]) keys[k++] = exact ? D.end[i] * places + i : i;
+  if (exact) return Int32Array.from(keys.sort(), (key) => key % places);
+  return Int32Array.from(keys).sort((a, b) => D.end[a] - D.end[b]);
 }
 
 // One row for each process, as long as they are few. A process that ended with
@@ -97,15 +110,24 @@ function assignRows(D) {
 
 // The operations that match the filter, in the orders that the lanes need.
 function select(D, matches) {
-  const all = [], closed = [], rows = D.rows.map(() => []);
+  const all = [], rows = D.rows.map(() => []), chosen = new Uint8Array(D.n);
   for (let i = 0; i < D.n; i++) {
     if (!matches(i)) continue;
     all.push(i);
-    if (D.closed[i]) closed.push(i);
+    chosen[i] = 1;
     rows[D.row[i]].push(i);
   }
-  const byEnd = Int32Array.from(closed).sort((a, b) => D.end[a] - D.end[b]);
+  const byEnd = all.length === D.n ? D.byEnd : D.byEnd.filter((i) => chosen[i]);
   return {all: Int32Array.from(all), byEnd, rows};
+}
+
+// The operation with that index, or the one that was invoked before it.
+function findOp(D, index) {
+  const exact = D.index.indexOf(index);
+  if (exact >= 0 || !D.n) return {at: exact, exact: exact >= 0};
+  let at = 0;
+  for (let i = 0; i < D.n; i++) if (D.index[i] < index && (D.index[at] > index || D.index[i] > D.index[at])) at = i;
+  return {at, exact: false};
 }
 
 function hex(high, low) {

@@ -43,12 +43,34 @@ function matcher() {
 
 function applyFilter() {
   S = select(D, matcher());
-  byId('f-count').textContent = S.all.length === D.n
-    ? D.n.toLocaleString('en').replace(/,/g, '\u202f') + ' operations'
-    : S.all.length.toLocaleString('en').replace(/,/g, '\u202f') + ' of ' + D.n.toLocaleString('en').replace(/,/g, '\u202f') + ' operations';
+  const sampled = D.total > D.n, all = countText(D.n) + (sampled ? ' that are shown of ' + countText(D.total) : '') + ' operations';
+  byId('f-count').textContent = S.all.length === D.n ? all : countText(S.all.length) + ' of ' + all;
+  tellMissing(S.all.length || !sampled ? '' : 'None of the operations that the timeline carries matches, but it carries only ' +
+    countText(D.n) + ' of ' + countText(D.total) + ': look for the others in history.jsonl beside this page.');
   byId('lanes').dataset.shown = S.all.length;
   redraw();
   fillList();
+}
+
+const countText = (n) => n.toLocaleString('en').replace(/,/g, '\u202f');
+
+// Says what of a search or a link can't be shown, and why.
+function tellMissing(text) {
+  byId('missing').textContent = text;
+  byId('missing').hidden = !text;
+}
+
+// Pins the operation of that index and zooms to it. Of one that isn't there it shows the
+// time in which it must have been.
+function showOp(index) {
+  const {at, exact} = findOp(D, index);
+  pin(exact ? at : -1);
+  if (at < 0) return;
+  zoomToOp(at);
+  if (exact) { tellMissing(''); return; }
+  tellMissing('Operation ' + index + ' is not in the timeline' +
+    (D.total > D.n ? ', which carries ' + countText(D.n) + ' of ' + countText(D.total) + ' operations; history.jsonl beside this page has it' : ': no operation of a client began with that index') +
+    '. Shown is the time of operation ' + D.index[at] + ', the nearest before it.');
 }
 
 function setFilter(values) {
@@ -183,7 +205,8 @@ function readLink() {
   setFilter(values);
   const [, from, to] = /^([\d.]+)-([\d.]+)$/.exec(values.t || '') || [];
   if (to !== undefined) setView(from * 1e6, to * 1e6); else setView(0, D.endUs);
-  const i = values.op === undefined ? -1 : D.index.indexOf(Number(values.op));
-  if (i !== pinned) pin(i);
-  if (i >= 0 && (D.end[i] < view.a || D.start[i] > view.b || to === undefined)) zoomToOp(i);
+  if (values.op === undefined) { pin(-1); return; }
+  const {at, exact} = findOp(D, Number(values.op));
+  if (exact && to !== undefined && D.end[at] >= view.a && D.start[at] <= view.b) pin(at);
+  else showOp(Number(values.op));
 }

@@ -21,10 +21,7 @@ function setUpLinks() {
       if (key) setFilter({key});
       setView(from * 1e6, to * 1e6);
     } else {
-      const i = D.index.indexOf(Number(op));
-      if (i < 0) return;
-      pin(i);
-      zoomToOp(i);
+      showOp(Number(op));
     }
     writeLink();
     toTimeline();
@@ -85,7 +82,6 @@ async function start() {
   D.faults.forEach((f) => faultColour(f.name));
   packFaults();
   setLogScale(D);
-  S = select(D, () => true);
   byId('time').hidden = false;
   setUpLanes();
   readColours();
@@ -96,14 +92,14 @@ async function start() {
   setUpPrint();
   viewListeners.push(writeLink);
   view.b = D.endUs;
-  applyFilter();
   readLink();
-  drawAll();
+  if (!S) applyFilter(); // no link, or one to a section
+  sizeLanes();
   themeListeners.push(() => { readColours(); redraw(); });
   addEventListener('hashchange', readLink);
   new ResizeObserver(redraw).observe(byId('lanes'));
   byId('link').addEventListener('click', () => copyText(location.href.split('#')[0] + '#' + linkText(), byId('link')));
-  document.documentElement.dataset.ready = Math.round(performance.now());
+  requestAnimationFrame(() => { document.documentElement.dataset.ready = Math.round(performance.now()); }); // behind the first drawing
 }
 
 start();

@@ -17,13 +17,18 @@ function setUpLanes() {
   }
 }
 
+// Gives every lane its height at once, so that nothing moves when it is drawn.
+function sizeLanes() {
+  for (const {canvas, lane} of lanes) canvas.style.height = lane.height(canvas.clientWidth) + 'px';
+}
+
 function drawLane({canvas, lane}, scale) {
   const w = canvas.clientWidth || canvas.parentElement.clientWidth, h = lane.height(w);
   const width = Math.round(w * scale), height = Math.round(h * scale);
+  canvas.style.height = h + 'px';
   if (canvas.width !== width || canvas.height !== height) {
     canvas.width = width;
     canvas.height = height;
-    canvas.style.height = h + 'px';
   }
   const g = canvas.getContext('2d');
   g.setTransform(scale, 0, 0, scale, 0, 0);
@@ -204,14 +209,17 @@ function setUpKeyboard() {
 
 // Paper is white and narrow: draw the canvases for it before printing.
 function setUpPrint() {
-  let before;
+  let before, opened = [];
   addEventListener('beforeprint', () => {
     before = document.documentElement.dataset.theme;
     document.documentElement.dataset.theme = 'light';
+    opened = [...document.querySelectorAll('.violation[open] .others:not([open])')];
+    for (const details of opened) details.open = true;
     readColours();
     drawAll(2);
   });
   addEventListener('afterprint', () => {
+    for (const details of opened) details.open = false;
     if (before) document.documentElement.dataset.theme = before;
     else delete document.documentElement.dataset.theme;
     readColours();
