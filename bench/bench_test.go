@@ -224,8 +224,8 @@ func TestTable(t *testing.T) {
 		t.Errorf("this server is ahead of Apache's in all that both have:\n%s", text)
 	}
 	for line := range strings.Lines(text) {
-		if len(line) > 104 {
-			t.Errorf("a line of %d characters: %s", len(line), line)
+		if len(line) > 104 || strings.HasSuffix(line, " \n") {
+			t.Errorf("a line of %d characters: %q", len(line), line)
 		}
 	}
 	if text := table(figures, []string{nodeName, etcdName}); strings.Contains(text, "Apache") || !strings.Contains(text, "0.50 x\n") {

@@ -1,7 +1,7 @@
 // Command bench compares this server with Apache ZooKeeper and etcd on one machine, in
 // one run:
 //
-//	go run ./bench                        everything, nine minutes
+//	go run ./bench                        everything, about nine minutes
 //	go run ./bench -only set256 -rounds 1 one measurement
 //	go run ./bench -h                     flags and names of measurements
 //
@@ -77,7 +77,7 @@ const usage = `Compares this server with Apache ZooKeeper and etcd on this machi
 five processes of each on loopback, the same work, the same disk. Needs Debian's
 packages zookeeper and etcd-server; what is not installed is left out.
 
-  go run ./bench                          everything, nine minutes
+  go run ./bench                          everything, about nine minutes
   go run ./bench -only set256 -rounds 1   one measurement
   go run ./bench -only rejoin             a member comes back, by DIFF and by SNAP
   go run ./bench -json figures.json       and every round's figures in a file
@@ -131,7 +131,7 @@ func parseOptions(args []string) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	only := flags.String("only", "", "comma-separated `names` of what to measure: "+strings.Join(measurementNames(), ", "))
-	flags.DurationVar(&opts.duration, "duration", 5*time.Second, "measured time of each load")
+	flags.DurationVar(&opts.duration, "duration", 4*time.Second, "measured time of each load")
 	flags.IntVar(&opts.rounds, "rounds", 2, "turns of each server; the table gives the median")
 	flags.IntVar(&opts.kills, "kills", 3, "leaders killed, and leaders stopped, per round")
 	flags.IntVar(&opts.znodes, "znodes", 1_000_000, "znodes in the snapshot of the start measurement")

@@ -43,9 +43,14 @@ func (b *bench) start(ctx context.Context, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	b.progress("start with %d znodes: %.2f s, %.0f MB resident", b.opts.znodes, seconds, mb)
+	anonymousMB, err := residentMB(server.PID(), anonymousPages)
+	if err != nil {
+		return err
+	}
+	b.progress("start with %d znodes: %.2f s, %.0f MB resident, %.0f MB of them anonymous", b.opts.znodes, seconds, mb, anonymousMB)
 	b.record(measureStart, "time", "s", seconds)
 	b.record(measureStart, "memory", "MB", mb)
+	b.record(measureStart, "anonymous", "MB", anonymousMB)
 	return nil
 }
 

@@ -56,26 +56,25 @@ func table(figures []figure, names []string) string {
 	for _, measurement := range measurementNames() {
 		title := titles[measurement] + "\n"
 		for _, quantity := range quantities(figures, measurement) {
-			fmt.Fprintf(&text, "%s  %-12s", title, quantity)
-			title = ""
-			values := map[string]float64{}
+			line, values := fmt.Sprintf("  %-12s", quantity), map[string]float64{}
 			for _, name := range names {
 				value, unit, ok := summary(figures, name, measurement, quantity)
 				if !ok {
-					fmt.Fprintf(&text, " %13s", "-")
+					line += fmt.Sprintf(" %13s", "-")
 					continue
 				}
 				values[name] = value
-				fmt.Fprintf(&text, " %13s", format(value)+" "+unit)
+				line += fmt.Sprintf(" %13s", format(value)+" "+unit)
 			}
 			for _, name := range others {
-				fmt.Fprintf(&text, " %9s", ratio(values, name))
+				line += fmt.Sprintf(" %9s", ratio(values, name))
 				if worse(values, name, quantity) {
 					behind[name] = append(behind[name], measurement+" "+quantity)
 				}
 			}
-			line := strings.TrimRight("  "+verdict(values, goals[[2]string{measurement, quantity}]), " ")
-			fmt.Fprintf(&text, "%s\n", line)
+			line += "  " + verdict(values, goals[[2]string{measurement, quantity}])
+			fmt.Fprintf(&text, "%s%s\n", title, strings.TrimRight(line, " "))
+			title = ""
 		}
 	}
 	for _, name := range others {
