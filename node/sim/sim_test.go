@@ -18,6 +18,7 @@ var regressions = []struct {
 	{284, Groups, "a member that could not read its only snapshot for a moment started as if it were new"},
 	{385, Weights, "the same"},
 	{26757, Reconfig, "a member with nobody to vote for ignored the votes of an earlier round, and a quorum needed it"},
+	{34461, Reconfig, "a candidate and a member that followed it waited for each other"},
 	{11256, Observers, "no bug: a leader that was cut off learns late that it had been established, after its successor has committed"},
 }
 

@@ -66,8 +66,8 @@ type election struct {
 	agreeing quorum.Set
 }
 
-// abstains reports whether our vote is for nobody.
-func (e *election) abstains() bool { return e.vote.leader == math.MinInt64 }
+// abstains reports whether a vote is for nobody, as that of a member which has none.
+func (v vote) abstains() bool { return v.leader == math.MinInt64 }
 
 // startElection begins a new round with a vote for ourselves. The role is RoleLooking already.
 func (c *Core) startElection(lost int64) {
@@ -183,14 +183,24 @@ func (c *Core) notificationReceived(from int64, n *jute.Notification) {
 		return
 	}
 	if !c.isVoter(from) {
-		// An observer wants to know the leader; its vote counts for nothing.
-		c.sendVote(from)
+		// An observer wants to know the leader; its vote counts for nothing. What it says when it
+		// has found one is its answer to our vote: to answer that, too, as Apache's does, would
+		// go on until we have found one.
+		if n.State == jute.Looking {
+			c.sendVote(from)
+		}
 		return
 	}
 	if c.role != RoleLooking || c.election.decided {
 		if n.State == jute.Looking {
 			c.sendVote(from)
 			c.follow.looks = c.follow.looks || from == c.follow.leader && n.ElectionEpoch > c.election.round
+		}
+		if c.follow.looks && c.role == RoleFollowing {
+			// It let us connect, or will, and may need our vote to lead: so it would wait for us,
+			// and we for it, until initLimit is over.
+			c.leaveLeader("it looks for a leader itself")
+			return
 		}
 		c.voteElsewhere(from, n)
 		return
@@ -236,7 +246,7 @@ func (c *Core) supportVote(v vote) {
 	if c.cfg.Reconfig == nil || v.zxid == -1 {
 		return
 	}
-	if !e.abstains() && (v.round < e.round || v.round == e.round && !c.better(v, e.vote)) {
+	if !e.vote.abstains() && (v.round < e.round || v.round == e.round && !c.better(v, e.vote)) {
 		return
 	}
 	e.round = v.round
@@ -258,8 +268,11 @@ func (c *Core) lookingVote(from int64, v vote) {
 	e := &c.election
 	v.version = 0
 	switch {
-	case v.round < e.round && !e.abstains():
+	case v.round < e.round && !e.vote.abstains():
 		c.sendVote(from) // it lags, and learns the round from our vote
+		return
+	case v.abstains() && !e.vote.abstains():
+		c.sendVote(from) // it has not heard that it has a vote, and may repeat ours
 		return
 	case !c.isVoter(v.leader) || v.zxid == -1:
 		return
@@ -275,10 +288,11 @@ func (c *Core) lookingVote(from int64, v vote) {
 		c.startRound(own)
 	case c.better(v, e.vote):
 		c.adopt(v)
-	case e.greeted.Add(from) || c.beats(e.vote, v):
+	case e.greeted.Add(from) || c.beats(e.vote, v) && e.received[from] != v:
 		// Not in Apache: the sender may have begun after our vote was sent, and would wait
 		// for it until we send it again. It can't go on for ever: what is sent is better than
-		// what came, or it is the first answer in this round.
+		// what came, or it is the first answer in this round. Where the sender knows another
+		// membership it may be of another opinion, and is told ours once.
 		c.sendVote(from)
 	}
 	e.greeted.Add(from)
