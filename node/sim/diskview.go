@@ -71,14 +71,14 @@ func (t *truth) durable(m *member) {
 }
 
 // epochsSaved takes epochs that are durable, 0 for none. A current epoch says that the log has
-// the history of that epoch's leader, and so all that was committed before it.
+// the history of that epoch's leader, and so all that leaders before it had committed.
 func (t *truth) epochsSaved(m *member, accepted, current int64) {
 	if t == nil {
 		return
 	}
 	d := &t.of(m).disk
-	if n := upTo(t.committed, current<<32); n > 0 && !has(d.log, t.committed[n-1]) {
-		t.w.violate("EpochHistory: %s has current epoch %d, and its disk lacks %x, which was committed before", name(m.sid), current, t.committed[n-1].zxid)
+	if r, ok := t.newestBefore(current); ok && !has(d.log, r) {
+		t.w.violate("EpochHistory: %s has current epoch %d, and its disk lacks %x, which was committed before", name(m.sid), current, r.zxid)
 	}
 	d.accepted, d.current = max(d.accepted, accepted), max(d.current, current)
 }

@@ -45,10 +45,12 @@ type truth struct {
 	w         *world
 	committed []record // in the order of their zxids
 	digests   []digest // of the tree after each of them
-	proposed  map[int64]uint64
-	leaders   map[int64]int64
-	views     []*view // by sid - 1
-	holders   quorum.Set
+	// committers are the epochs of the leaders that committed each of them. They don't go down.
+	committers []int64
+	proposed   map[int64]uint64
+	leaders    map[int64]int64
+	views      []*view // by sid - 1
+	holders    quorum.Set
 	// voters are those of the newest committed membership; memberships are all that were
 	// proposed, by zxid.
 	voters      quorum.Verifier
@@ -109,6 +111,17 @@ func opOf(e zab.Entry) jute.OpCode {
 // upTo returns how many records of a log are not behind a zxid.
 func upTo(log []record, zxid int64) int {
 	return sort.Search(len(log), func(i int) bool { return log[i].zxid > zxid })
+}
+
+// newestBefore returns the newest of the transactions that leaders of epochs before one had
+// committed: its leader must have them. What a later leader committed may be of an earlier
+// epoch, and need not be in this one.
+func (t *truth) newestBefore(epoch int64) (r record, ok bool) {
+	n := sort.Search(len(t.committers), func(i int) bool { return t.committers[i] >= epoch })
+	if n == 0 {
+		return record{}, false
+	}
+	return t.committed[n-1], true
 }
 
 // ended forgets the process.
@@ -198,9 +211,8 @@ func (t *truth) roleChanged(m *member, e zab.RoleChanged) {
 	}
 	// A leader that was cut off while others took its place may learn late that it had been
 	// established: what they committed since is not asked of it.
-	before := upTo(t.committed, e.Epoch<<32)
-	if before > 0 && !has(v.log, t.committed[before-1]) {
-		t.w.violate("LeaderLogCompleteness: %s leads epoch %d and lacks %x, which was committed", name(m.sid), e.Epoch, t.committed[before-1].zxid)
+	if r, ok := t.newestBefore(e.Epoch); ok && !has(v.log, r) {
+		t.w.violate("LeaderLogCompleteness: %s leads epoch %d and lacks %x, which was committed", name(m.sid), e.Epoch, r.zxid)
 	}
 }
 
@@ -295,11 +307,14 @@ func (t *truth) compareDigest(m *member, v *view, last int64) {
 
 // commit notes a transaction that a serving member is the first to apply.
 func (t *truth) commit(m *member, r record) {
+	epoch := t.of(m).epoch
 	if n := len(t.committed); n > 0 {
 		t.checkOrder(m, t.committed[n-1].zxid, r.zxid)
+		epoch = max(epoch, t.committers[n-1])
 	}
 	t.committed = append(t.committed, r)
 	t.digests = append(t.digests, digest{})
+	t.committers = append(t.committers, epoch)
 	t.w.count(countCommit)
 	t.checkDurability(name(m.sid) + " applied it")
 	if next := t.memberships[r.zxid]; next != nil {
