@@ -40,7 +40,7 @@ func simulatedRun(t *testing.T, o options) (run *store.Run, historyLines []byte,
 // healed, and another history of another seed.
 func TestSimulatedRunsRepeat(t *testing.T) {
 	o := defaultOptions()
-	o.Workload, o.Nemesis, o.TimeLimit, o.Seed = "all", "process,partition,disk", 45*time.Second, 5
+	o.Workload, o.Nemesis, o.TimeLimit, o.Seed = "all", "all", 90*time.Second, 5
 	run, first, results := simulatedRun(t, o)
 	for _, result := range results.Checkers {
 		// So short a run need not have every operation of every workload.
@@ -57,7 +57,7 @@ func TestSimulatedRunsRepeat(t *testing.T) {
 			t.Errorf("%s %s of %s: %s", fault.Name, fault.Variant, fault.Targets, fault.Detail)
 		}
 	}
-	if len(meta.Faults) < 6 {
+	if len(meta.Faults) < 14 {
 		t.Errorf("only %d faults", len(meta.Faults))
 	}
 	if _, second, _ := simulatedRun(t, o); !bytes.Equal(first, second) {

@@ -2,8 +2,10 @@ package sim
 
 import (
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"zoolab/nemesis"
@@ -25,6 +27,8 @@ type Ensemble struct{ w *world }
 type EnsembleOptions struct {
 	Seed    uint64
 	Members int
+	// Reconfig lets the superuser change the membership; without it, it stays.
+	Reconfig bool
 	// Log takes the story, an event a line; nil for nobody.
 	Log func(at time.Time, line string)
 }
@@ -34,8 +38,12 @@ const epochMs = 1_700_000_000_000
 
 // NewEnsemble starts the members.
 func NewEnsemble(o EnsembleOptions) (*Ensemble, error) {
+	shape := Plain
+	if o.Reconfig {
+		shape = Reconfig
+	}
 	w := &world{
-		opts:   Options{Seed: o.Seed, Members: o.Members, Shape: Plain},
+		opts:   Options{Seed: o.Seed, Members: o.Members, Shape: shape},
 		random: rand.New(rand.NewPCG(o.Seed, 0x5eed)),
 		healed: true, // this package injects no fault by itself
 		guests: &guests{log: o.Log, cut: make(map[direction]int)},
@@ -111,6 +119,37 @@ func (e *Ensemble) Tree(sid int64) *tree.Tree {
 // Disk is a member's disk.
 func (e *Ensemble) Disk(sid int64) vfs.FS { return e.member(sid).disk }
 
+// Superuser is the credential, of the scheme digest, of who may change the membership.
+const Superuser = "super:simulated"
+
+// Membership tells who a member takes for the ensemble, by id, and whether they observe; the
+// version rises with every change.
+func (e *Ensemble) Membership(sid int64) (observes map[int64]bool, version int64, err error) {
+	m := e.member(sid)
+	if !m.up || m.paused {
+		return nil, 0, errors.New("it does not answer")
+	}
+	members, version, err := membersOf(m.replica.Tree().Config())
+	observes = make(map[int64]bool)
+	for _, l := range members {
+		observes[l.sid] = l.observes == 1
+	}
+	return observes, version, err
+}
+
+// NewMembers is the text with which a client asks for a membership, as Membership tells it.
+func NewMembers(observes map[int64]bool) string {
+	var members []listed
+	for _, sid := range slices.Sorted(maps.Keys(observes)) {
+		l := listed{sid: sid}
+		if observes[sid] {
+			l.observes = 1
+		}
+		members = append(members, l)
+	}
+	return listText(members)
+}
+
 // DataDir is where a member keeps its data on its disk.
 const DataDir = dataDir
 
@@ -166,6 +205,40 @@ func (e *Ensemble) Pause(sid int64) {
 func (e *Ensemble) Resume(sid int64) {
 	e.w.trace("%s is resumed", name(sid))
 	e.member(sid).resume()
+}
+
+// cpuUs is what an input costs a processor. It is a guess: real ones cost less, and what
+// is around them more.
+const cpuUs = 50
+
+// LimitCPU leaves a member's processes so many percent of a processor, 0 for all of it: then
+// each input takes its time, and reads queue up behind the others.
+func (e *Ensemble) LimitCPU(sid int64, percent int) {
+	m, stepUs := e.member(sid), int64(0)
+	if percent > 0 {
+		stepUs = cpuUs * 100 / int64(percent)
+	}
+	if m.stepUs == stepUs {
+		return
+	}
+	e.w.trace("%s takes %d µs for an input", name(sid), stepUs)
+	if m.stepUs = stepUs; stepUs == 0 && m.up && !m.paused {
+		m.resume()
+	}
+}
+
+// Waited counts the inputs of a member that had to wait for a processor.
+func (e *Ensemble) Waited(sid int64) int { return e.member(sid).waited }
+
+// LimitSessions sets the longest timeout that sessions get from a member's next process.
+func (e *Ensemble) LimitSessions(sid int64, timeout time.Duration) {
+	e.member(sid).maxSessionMs = timeout.Milliseconds()
+}
+
+// MaxSession is the longest timeout that sessions get from the process that a member
+// runs.
+func (e *Ensemble) MaxSession(sid int64) time.Duration {
+	return time.Duration(e.member(sid).runsMaxSessionMs) * time.Millisecond
 }
 
 // Block holds the packets of links back, until Unblock.

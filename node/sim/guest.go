@@ -100,7 +100,7 @@ func (c *Guest) Send(h jute.RequestHeader, body jute.Record) {
 		m := c.member
 		switch {
 		case !c.live():
-		case !m.paused && c.state.MayServe(h.Type):
+		case !m.paused && m.stepUs == 0 && c.state.MayServe(h.Type):
 			defer m.catchPanic()
 			m.replica.Serve(c.state, h, frame)
 		default:

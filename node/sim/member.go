@@ -46,6 +46,13 @@ type member struct {
 	queue       []replica.Effect // disk effects not yet carried out
 	diskBusy    bool
 
+	working bool  // takes an input, which lasts
+	stepUs  int64 // how long each input takes it: a limited processor; 0 for no time
+	waited  int   // inputs that had to wait for a processor
+	// maxSessionMs is the longest timeout of sessions in the configuration that the next
+	// process reads, 0 for the default; runsMaxSessionMs is that of the process that runs.
+	maxSessionMs, runsMaxSessionMs int64
+
 	deaf        bool       // nobody can connect to its quorum port
 	full        bool       // its disk has no room
 	slowDiskUs  int64      // added to each disk effect by a fault
@@ -65,7 +72,7 @@ func (m *member) leads() bool {
 // start is what a process does when it begins: restore, then serve.
 func (m *member) start() {
 	w := m.w
-	m.up, m.paused, m.diskBusy = true, false, false
+	m.up, m.paused, m.diskBusy, m.working = true, false, false, false
 	m.queue, m.backlog, m.replica = nil, nil, nil
 	m.startedUs = w.nowUs
 	m.incarnation++
@@ -135,6 +142,10 @@ func (m *member) config() replica.Config {
 	}
 	if m.w.guests != nil {
 		cfg.SnapCount = guestSnapCount
+		if m.maxSessionMs > 0 {
+			cfg.MaxSessionTimeoutMs = int32(m.maxSessionMs)
+		}
+		m.runsMaxSessionMs = int64(cfg.MaxSessionTimeoutMs)
 	}
 	return cfg
 }
@@ -244,6 +255,39 @@ func (m *member) step(in replica.Input) {
 		}
 		return
 	}
+	if m.stepUs > 0 {
+		m.waited++
+		m.backlog = append(m.backlog, in)
+		m.work()
+		return
+	}
+	m.take(in)
+}
+
+// work lets a member with a limited processor take the next input that waits.
+func (m *member) work() {
+	if m.working || len(m.backlog) == 0 {
+		return
+	}
+	m.working = true
+	born := m.incarnation
+	m.w.after(m.stepUs, func() {
+		if m.incarnation != born {
+			return
+		}
+		m.working = false
+		if m.paused || m.stepUs == 0 || len(m.backlog) == 0 {
+			return
+		}
+		in := m.backlog[0]
+		m.backlog = m.backlog[1:]
+		m.take(in)
+		m.work()
+	})
+}
+
+// take carries an input out.
+func (m *member) take(in replica.Input) {
 	defer m.catchPanic()
 	// The slice is the replica's, and carrying an effect out may step it again: then those
 	// of the inner step are put behind ours.
@@ -265,6 +309,10 @@ func (m *member) step(in replica.Input) {
 
 func (m *member) resume() {
 	m.paused = false
+	if m.stepUs > 0 {
+		m.work()
+		return
+	}
 	backlog := m.backlog
 	m.backlog = nil
 	for _, in := range backlog {

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"crypto/sha1"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -46,11 +48,16 @@ func votersAmong(members []listed) (sids []int64) {
 }
 
 func textOf(members []listed, version int64) []byte {
+	return fmt.Appendf(nil, "members=%s\nversion=%x", listText(members), version)
+}
+
+// listText is the list in a membership's text.
+func listText(members []listed) string {
 	items := make([]string, len(members))
 	for i, m := range members {
 		items[i] = fmt.Sprintf("%d.%d.%d", m.sid, m.moved, m.observes)
 	}
-	return fmt.Appendf(nil, "members=%s\nversion=%x", strings.Join(items, ","), version)
+	return strings.Join(items, ",")
 }
 
 func membersOf(text []byte) (members []listed, version int64, err error) {
@@ -112,7 +119,12 @@ func (m *member) membershipConfig(cfg *replica.Config) {
 	cfg.Zab.Reconfig = &zab.Reconfig{Parse: parseMembership, TextOf: replica.TextOfReconfig, Next: m.files.next}
 	cfg.ConfigText, cfg.ChangeMembership = c.Text, changeMembership
 	cfg.Prep.ReconfigEnabled = true
-	cfg.Security.Rules.SkipACL = true
+	if m.w.guests == nil {
+		cfg.Security.Rules.SkipACL = true
+	} else {
+		sum := sha1.Sum([]byte(Superuser))
+		cfg.Security.Auth.SuperDigest = "super:" + base64.StdEncoding.EncodeToString(sum[:])
+	}
 }
 
 // reconfigure asks for another membership: one member more or less, one in place of
@@ -155,7 +167,7 @@ func (c *client) reconfigure() {
 	if len(votersAmong(members)) < leastVoters {
 		return
 	}
-	list := strings.TrimPrefix(strings.Split(string(textOf(members, 0)), "\n")[0], "members=")
+	list := listText(members)
 	c.tryTo(countReconfig, jute.OpReconfig, &jute.ReconfigRequest{NewMembers: &list, CurConfigID: -1})
 }
 

@@ -22,6 +22,7 @@ type network struct {
 	conns   map[endID]*end
 	lastID  zab.ConnID // for the accepting side: even numbers
 	votes   map[[2]int64]*vote
+	shapes  map[[2]int64]*linkShape // by from and to; only an Ensemble has any
 
 	// One reader for all packets: a new buffer for each would be most of a run's garbage.
 	bytes  bytes.Reader
@@ -48,7 +49,10 @@ type end struct {
 	arriving [][]byte // packets sent by the peer and not yet delivered, in order
 	lastAtUs int64    // when the last of them is due at the earliest
 	stalled  int64    // since when a partition holds something back, 0 for not
-	closed   bool
+	// carriesUs is until when a limited link carries what was sent to this end.
+	carriesUs int64
+	broken    bool // what is sent to this end never arrives
+	closed    bool
 }
 
 // vote is the newest notification from one member to another.
@@ -100,7 +104,7 @@ func (n *network) notify(from *member, to int64, notification *jute.Notification
 	v.frame = jute.Marshal(notification)
 	if !v.pending {
 		v.pending = true
-		n.deliverVote(from, to, v, n.latency())
+		n.deliverVote(from, to, v, n.cross(from.sid, to, 0, n.latency()).latencyUs)
 	}
 }
 
@@ -135,8 +139,13 @@ func (n *network) deliverVote(from *member, to int64, v *vote, delayUs int64) {
 func (n *network) dial(from *member, conn zab.ConnID, to int64, master bool) {
 	born := from.incarnation
 	target := n.w.members[to-1]
-	n.w.after(n.latency(), func() {
+	there := n.cross(from.sid, to, 0, n.latency())
+	n.w.after(there.latencyUs, func() {
 		if from.incarnation != born {
+			return
+		}
+		if there.reset {
+			n.fail(from, born, conn, "reset")
 			return
 		}
 		if !n.passes(from.sid, to) || !n.passes(to, from.sid) {
@@ -167,13 +176,21 @@ func (n *network) send(m *member, conn zab.ConnID, b []byte) { n.sendIn(m, conn,
 
 func (n *network) sendIn(m *member, conn zab.ConnID, b []byte, latencyUs int64) {
 	e := n.conns[endID{m.sid, conn}]
-	if e == nil || e.closed {
+	if e == nil || e.closed || e.peer.broken {
 		return
 	}
 	to := e.peer
-	to.arriving = append(to.arriving, b)
-	at := max(to.lastAtUs, n.w.nowUs+latencyUs)
+	c := n.cross(m.sid, to.member.sid, len(b), latencyUs)
+	to.carriesUs = max(to.carriesUs, n.w.nowUs) + c.carriedUs
+	at := max(to.lastAtUs, to.carriesUs+c.latencyUs)
 	to.lastAtUs = at
+	if c.reset {
+		// The sender hears of it, and what it sends until then goes nowhere.
+		to.broken = true
+		n.w.after(at-n.w.nowUs, func() { n.drop(e, "reset") })
+		return
+	}
+	to.arriving = append(to.arriving, b)
 	n.w.after(at-n.w.nowUs, func() { n.arrive(to) })
 }
 

@@ -23,23 +23,25 @@ type Cluster struct {
 	members  []cluster.Member
 	logs     []strings.Builder         // by member
 	blocked  map[string][]nemesis.Link // by the id of the fault
+	shapes   map[string]shaping        // the same
 	killed   map[int64]bool            // by a fault, and not started again
 	current  *task                     // who runs now
 	tasks    map[*task]struct{}        // those that have not ended
 }
 
-// New makes an ensemble whose members start at once, in the virtual time of Drive.
-func New(seed int64, nodes int) (*Cluster, error) {
+// New makes an ensemble whose members start at once, in the virtual time of Drive. Faults
+// names what may be asked of the nemesis.
+func New(seed int64, nodes int, faults []string) (*Cluster, error) {
 	c := &Cluster{
 		seed: seed, logs: make([]strings.Builder, nodes),
-		blocked: make(map[string][]nemesis.Link), killed: make(map[int64]bool), tasks: make(map[*task]struct{}),
+		blocked: make(map[string][]nemesis.Link), shapes: make(map[string]shaping), killed: make(map[int64]bool), tasks: make(map[*task]struct{}),
 	}
 	for id := int64(1); id <= int64(nodes); id++ {
 		name := fmt.Sprintf("n%d", id)
 		c.members = append(c.members, cluster.Member{Name: name, ID: id, Addr: name, Client: name + ":2181"})
 	}
 	var err error
-	c.ensemble, err = nodesim.NewEnsemble(nodesim.EnsembleOptions{Seed: uint64(seed), Members: nodes, Log: c.hear})
+	c.ensemble, err = nodesim.NewEnsemble(nodesim.EnsembleOptions{Seed: uint64(seed), Members: nodes, Reconfig: slices.Contains(faults, "reconfig"), Log: c.hear})
 	return c, err
 }
 
@@ -132,6 +134,9 @@ func (c *Cluster) Terminate(_ context.Context, member string) error {
 
 // Can implements nemesis.Capable.
 func (c *Cluster) Can(_ context.Context, fault string) error {
+	if reason, cannot := meaningless[fault]; cannot {
+		return nemesis.Unavailable(fault, reason)
+	}
 	if !slices.Contains(can, fault) {
 		return nemesis.Unavailable(fault, "the simulator does not do it")
 	}
@@ -217,7 +222,10 @@ func (c *Cluster) HealAll(ctx context.Context) error {
 			return err
 		}
 	}
+	clear(c.shapes)
+	c.reshape()
 	for _, member := range c.members {
+		c.ensemble.LimitCPU(member.ID, 0)
 		switch {
 		case c.ensemble.State(member.ID) == nemesis.Paused:
 			c.ensemble.Resume(member.ID)

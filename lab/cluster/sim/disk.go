@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -136,6 +135,3 @@ var (
 	damages = []string{"log-truncated", "log-corrupted", "snapshot-truncated", "snapshot-corrupted", "data-lost"}
 	breaks  = []string{"disk-full", "disk-error", "disk-slow"}
 )
-
-// can has the faults that this driver does.
-var can = slices.Concat([]string{"kill", "stop", "pause", "partition", nemesis.PartitionClients}, breaks, damages)
