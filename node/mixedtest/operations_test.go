@@ -31,7 +31,7 @@ func TestOperationsPage(t *testing.T) {
 	for i, m := range e.members {
 		m.cfg.Extra = maps.Clone(settings)
 		maps.Copy(m.cfg.Extra, map[string]string{
-			"admin.enableServer": "true", "admin.serverAddress": "127.0.0.1", "admin.serverPort": fmt.Sprint(ports[i]),
+			"snapshot.compression.method": "gz", "admin.enableServer": "true", "admin.serverAddress": "127.0.0.1", "admin.serverPort": fmt.Sprint(ports[i]),
 		})
 		e.place(m)
 		p.all += " " + m.ClientAddr
@@ -69,4 +69,7 @@ func TestOperationsPage(t *testing.T) {
 			return err == nil && slices.Contains(children.Children, "kept") && !slices.Contains(children.Children, "added")
 		})
 	}
+	p.steps["unnamed"] = []string{`cp backup "$DATA/version-2/snapshot.1"` + "\n"}
+	p.steps["named"] = []string{`test -f "$DATA/version-2/snapshot.1.gz"` + "\n"}
+	p.run(leader, "inspect", "unnamed", "endings", "named")
 }
