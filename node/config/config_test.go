@@ -342,3 +342,21 @@ func TestClientProperties(t *testing.T) {
 		t.Errorf("a malformed escape gives %v", err)
 	}
 }
+
+// TestTakenAddresses: who joins may not listen where another member does, to whichever of its
+// ports that belongs; all addresses of a machine are no address of a member's.
+func TestTakenAddresses(t *testing.T) {
+	m, err := ParseMembership("test", "server.1=a:1:2:participant;a:3\nserver.2=b:1:2:participant;0.0.0.0:3\nversion=5\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for joining, taken := range map[string]bool{
+		"server.3=a:1:9;c:9": true, "server.3=c:9:2;a:3": true, "server.3=b:2:9;c:9": true,
+		"server.3=c:1:2;0.0.0.0:3": false, "server.1=a:1:2;a:4": false, "server.2=a:2:7;b:3": true,
+	} {
+		next, err := m.Change(Change{Joining: joining}, 6, 1)
+		if got := err != nil && strings.Contains(err.Error(), "have the same address"); got != taken || !taken && err != nil {
+			t.Errorf("%s: %v, %v", joining, next, err)
+		}
+	}
+}
