@@ -171,6 +171,38 @@ func TestLimitNotMet(t *testing.T) {
 	}
 }
 
+// TestLimitMetByOne: memory that one of the targets meets is in effect, though another had no
+// reason to ask for more; a processor is taken from each.
+func TestLimitMetByOne(t *testing.T) {
+	for _, fault := range limitFaults {
+		synctest.Test(t, func(t *testing.T) {
+			e, r := newEnsemble(5), &transcript{}
+			s := schedule(5, Step{Fault: fault.Name(), Variant: "minority", Targets: []string{"n1", "n2"}, Duration: seconds(1)})
+			outcomes, err := Run(t.Context(), s, limitedFirst{e}, r)
+			if err != nil || len(outcomes) != 1 || outcomes[0].Effective != (fault.Name() == "memory") || !outcomes[0].Healed {
+				t.Errorf("%s: %+v, %v", fault.Name(), outcomes, err)
+			}
+		})
+	}
+}
+
+// limitedFirst limits n1 only.
+type limitedFirst struct{ *ensemble }
+
+func (l limitedFirst) Limit(ctx context.Context, member string, limits Limits) error {
+	if member != "n1" {
+		return nil
+	}
+	return l.ensemble.Limit(ctx, member, limits)
+}
+
+func (l limitedFirst) Pressure(ctx context.Context, member string) (Pressure, error) {
+	if member != "n1" {
+		return Pressure{}, nil
+	}
+	return l.ensemble.Pressure(ctx, member)
+}
+
 // unlimited ignores limits.
 type unlimited struct{ *ensemble }
 

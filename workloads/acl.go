@@ -15,13 +15,14 @@ const (
 )
 
 // aclWorkload lets sessions present users, leaves znodes to one of them or to
-// everybody, and tries to read and write them. Znodes are never deleted. An operation
-// of "guard", "read" and "write" that is refused for want of permission is ok with the
-// value "refused": that is an answer, and must be the right one.
+// everybody, and tries to read and write them, and to make and drop a child of theirs. An
+// operation that is refused for want of permission is ok with the value "refused": that is
+// an answer, and must be the right one. One that fails because the child is there, or is
+// not, says nothing.
 var aclWorkload = Workload{
 	Name:         "acl",
-	Doc:          "znodes that belong to users: nobody else reads or writes them, on whichever member, and their owners may",
-	Kinds:        []string{"login", "guard", "read", "write"},
+	Doc:          "znodes that belong to users: nobody else reads, writes or gives them children, on whichever member, and their owners may",
+	Kinds:        []string{"login", "guard", "read", "write", "make", "drop"},
 	Roams:        true,
 	NewGenerator: func(Options) Generator { return &aclGenerator{} },
 	Setup: func(ctx context.Context, client Client) error {
@@ -68,8 +69,12 @@ func (g *aclGenerator) Next(rng *rand.Rand) Op {
 		if user := rng.Intn(aclUsers + 1); user < aclUsers {
 			op.Value = aclUser(user)
 		}
-	case choice < 60:
+	case choice < 55:
 		op.F = "read"
+	case choice < 67:
+		op.F = "make"
+	case choice < 79:
+		op.F = "drop"
 	default:
 		op.F = "write"
 	}
@@ -105,6 +110,10 @@ func doACL(ctx context.Context, client Service, op Op) Op {
 		_, _, zxid, err = client.Get(ctx, path)
 	case "write":
 		_, zxid, err = client.Set(ctx, path, []byte("x"), -1)
+	case "make":
+		_, zxid, err = client.Create(ctx, path+"/child", nil)
+	case "drop":
+		zxid, err = client.Delete(ctx, path+"/child", -1)
 	default:
 		return refuse(op, fmt.Sprintf("the acl workload has no operation %q", op.F))
 	}

@@ -219,6 +219,8 @@ var defects = []struct {
 	{"a watch is not set", []string{"watch"}},
 	{"a watch is forgotten on the way", []string{"watch"}},
 	{"anybody may", []string{"acl"}},
+	{"anybody makes children", []string{"acl"}},
+	{"anybody drops children", []string{"acl"}},
 	{"owners are refused", []string{"acl"}},
 	{"a change of owner is lost", []string{"acl"}},
 	{"the membership goes back", []string{"membership"}},

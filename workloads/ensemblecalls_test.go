@@ -112,6 +112,9 @@ func (s *fakeSession) CreateMode(_ context.Context, path string, data []byte, mo
 		if parent == nil {
 			return nil, ErrNoNode
 		}
+		if !s.allowed(parent) && !s.e.hurts("anybody makes children", 4) {
+			return nil, ErrNoAuth
+		}
 		edit := fakeEdit{path: path, kind: EventCreated, data: data}
 		if mode&Sequential != 0 {
 			number := parent.made
@@ -135,8 +138,10 @@ func (s *fakeSession) CreateMode(_ context.Context, path string, data []byte, mo
 
 func (s *fakeSession) Delete(_ context.Context, path string, version int32) (int64, error) {
 	return s.write(func(head fakeTree) ([]fakeEdit, error) {
-		node := head[path]
+		node, parent := head[path], head[parentOf(path)]
 		switch {
+		case parent != nil && !s.allowed(parent) && !s.e.hurts("anybody drops children", 4):
+			return nil, ErrNoAuth
 		case node == nil && s.e.hurts("a deletion is done twice", 2):
 			return nil, nil
 		case node == nil:
