@@ -129,6 +129,7 @@ func TestStrangersAtThePeerPorts(t *testing.T) {
 		{"an unknown follower", false, say(learnerInfo(jute.PacketFollowerInfo, 77, 0, 0x10000, 0)), "member 77"},
 		{"an unknown observer", false, say(learnerInfo(jute.PacketObserverInfo, 78, 0, 0x10000, 0)), "member 78"},
 		{"our own id", false, say(learnerInfo(jute.PacketFollowerInfo, leader.cfg.MyID, 0, 0x10000, 0)), "is no other"},
+		{"the id of a member that is there", false, say(learnerInfo(jute.PacketFollowerInfo, 3-leader.cfg.MyID, 0, 0x10000, 0)), "two servers"},
 		{"an old protocol", false, say(learnerInfo(jute.PacketFollowerInfo, 3, 0, 1, 0)), "speaks protocol"},
 		{"a newer configuration", false, say(learnerInfo(jute.PacketFollowerInfo, 3, 0, 0x10000, 99)), "configuration version"},
 		{"the last epoch of all", false, say(learnerInfo(jute.PacketFollowerInfo, 3, 1<<31-1, 0x10000, 0)), "accepted epoch"},

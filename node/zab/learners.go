@@ -2,6 +2,7 @@ package zab
 
 import (
 	"fmt"
+	"slices"
 
 	"zoolab/zk/jute"
 )
@@ -19,6 +20,10 @@ type learner struct {
 	stage learnerStage
 	// acceptedEpoch is what it told in FOLLOWERINFO (learnerWaits).
 	acceptedEpoch int64
+	// claims is the sid of a learner that is served, which this one has, too; contestedPing numbers
+	// the last ping before it came (learnerContests).
+	claims        int64
+	contestedPing uint64
 	// judged says that the epoch it was told is only to learn where its history ends.
 	judged bool
 	// lastZxid is where its log ended (learnerAckedEpoch).
@@ -48,6 +53,7 @@ type learnerStage uint8
 
 const (
 	learnerOpened     learnerStage = iota // nothing received
+	learnerContests                       // FOLLOWERINFO received, of a member that is connected and may be alive there
 	learnerWaits                          // FOLLOWERINFO received; there is no epoch to tell yet
 	learnerInformed                       // LEADERINFO sent
 	learnerAckedEpoch                     // ACKEPOCH received; the epoch is not settled yet
@@ -157,24 +163,58 @@ func (c *Core) learnerInfoReceived(l *learner, p jute.QuorumPacket) {
 		c.dropLearner(l, fmt.Sprintf("member %d has configuration version %x, newer than ours", info.ServerID, info.ConfigVersion), true)
 		return
 	}
-	// A member keeps one connection: an older one is dead, we just did not hear of it.
+	l.acceptedEpoch, l.observer = epochOf(p.Zxid), p.Type == jute.PacketObserverInfo
+	// A member keeps one connection. An older one is dead, we just did not hear of it, or there
+	// are two servers with this id: if it answers a ping it is alive.
 	for _, other := range c.learners {
-		if other.sid == info.ServerID {
-			c.dropLearner(other, fmt.Sprintf("member %d connected anew", info.ServerID), true)
-			break
+		if other.sid != info.ServerID {
+			continue
 		}
+		if c.role == RoleLeaderEstablished && other.stage == learnerServed {
+			l.stage, l.claims, l.contestedPing = learnerContests, info.ServerID, c.lead.confirm.pings
+			l.deadlineMs = c.nowMs + c.cfg.TickMs
+			return
+		}
+		c.dropLearner(other, fmt.Sprintf("member %d connected anew", info.ServerID), true)
+		break
 	}
 	if c.learner(l.conn) == nil {
 		return // that cost us the leadership, and closed the new connection too
 	}
-	l.sid, l.acceptedEpoch, l.stage = info.ServerID, epochOf(p.Zxid), learnerWaits
-	l.observer = p.Type == jute.PacketObserverInfo
+	c.letIn(l, info.ServerID)
+}
+
+// letIn takes a connection as that of a member.
+func (c *Core) letIn(l *learner, sid int64) {
+	l.sid, l.stage = sid, learnerWaits
 	l.deadlineMs = c.nowMs + c.initLimitMs()
 	switch {
 	case l.master:
 		c.informObserver(l)
 	case c.role == RoleLeading || c.role == RoleLeaderEstablished:
 		c.joinEpoch(l)
+	}
+}
+
+// tickContest decides between two connections of one member. That which was there stays if it
+// answers a ping that was sent since.
+func (c *Core) tickContest(l *learner) {
+	var other *learner
+	for _, o := range c.learners {
+		if o.sid == l.claims {
+			other = o
+		}
+	}
+	switch {
+	case other == nil:
+		c.letIn(l, l.claims)
+	case other.pongs > l.contestedPing:
+		c.accuseLearner(l, fmt.Sprintf("member %d is connected already, and alive: do two servers have its id?", l.claims))
+	case c.nowMs >= l.deadlineMs:
+		c.dropLearner(other, fmt.Sprintf("member %d connected anew", l.claims), true)
+		if c.learner(l.conn) != nil {
+			c.letIn(l, l.claims)
+		}
 	}
 }
 
@@ -245,11 +285,16 @@ func (c *Core) closeLearners(reason string) {
 
 // tickLearners drops those who are late.
 func (c *Core) tickLearners() {
+	for _, l := range slices.Clone(c.learners) {
+		if l.stage == learnerContests && c.learner(l.conn) == l {
+			c.tickContest(l)
+		}
+	}
 	for i := 0; i < len(c.learners); {
 		l := c.learners[i]
 		late := ""
 		switch {
-		case l.stage < learnerServed && c.nowMs >= l.deadlineMs:
+		case l.stage < learnerServed && l.stage != learnerContests && c.nowMs >= l.deadlineMs:
 			late = "it did not synchronize within initLimit"
 		case l.stage == learnerServed && c.nowMs-l.heardMs >= c.syncLimitMs():
 			late = "it said nothing for syncLimit"
@@ -269,7 +314,7 @@ func (c *Core) tickLearners() {
 
 // Learners returns how many members are connected to this leader.
 func (c *Core) Learners() int {
-	return c.countLearners(func(l *learner) bool { return l.stage > learnerOpened })
+	return c.countLearners(func(l *learner) bool { return l.stage > learnerContests })
 }
 
 // SyncedFollowers returns how many followers a leader serves.
