@@ -231,6 +231,9 @@ func TestTable(t *testing.T) {
 	if text := table(figures, []string{nodeName, etcdName}); strings.Contains(text, "Apache") || !strings.Contains(text, "0.50 x\n") {
 		t.Errorf("without Apache:\n%s", text)
 	}
+	if text := table(figures, []string{etcdName}); strings.Contains(text, "to etcd") {
+		t.Errorf("a ratio to nothing:\n%s", text)
+	}
 }
 
 func TestParseOptions(t *testing.T) {

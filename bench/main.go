@@ -182,6 +182,10 @@ func (o options) wants(name string) bool {
 func run(ctx context.Context, opts options) (err error) {
 	dir := opts.dir
 	if dir != "" {
+		// The members run in directories of their own, where a relative name is another.
+		if dir, err = filepath.Abs(dir); err != nil {
+			return fmt.Errorf("-dir: %w", err)
+		}
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("-dir: %w; name a directory that can be written", err)
 		}

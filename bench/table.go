@@ -42,7 +42,10 @@ var titles = func() map[string]string {
 // server's is of each other's, and the goal where there is one; and, at the end, in what this
 // server is behind each other. The first word of a name is enough to tell the servers apart.
 func table(figures []figure, names []string) string {
-	others := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == nodeName })
+	var others []string // with which this server is compared, where it was measured
+	if slices.Contains(names, nodeName) {
+		others = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == nodeName })
+	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "\n%-14s", "")
 	for _, name := range names {
