@@ -502,3 +502,23 @@ func allProved(t *testing.T, outcomes []Outcome) {
 		}
 	}
 }
+
+// TestSlowEnd: a process that ends only after nobody waits for it any more was still told to.
+func TestSlowEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, r := newEnsemble(3), &transcript{}
+		s := schedule(3, Step{Fault: "stop", Variant: "one", Targets: []string{"n1"}, Duration: seconds(1)})
+		outcomes, err := Run(t.Context(), s, slowEnd{e}, r)
+		if err != nil || len(outcomes) != 1 || !outcomes[0].Healed || errors.Is(outcomes[0].Err, ErrCrashed) {
+			t.Errorf("%+v, %v", outcomes, err)
+		}
+	})
+}
+
+// slowEnd takes longer to end a process than anybody waits.
+type slowEnd struct{ *ensemble }
+
+func (e slowEnd) Terminate(ctx context.Context, member string) error {
+	<-ctx.Done()
+	return errors.Join(ctx.Err(), e.ensemble.Terminate(ctx, member))
+}

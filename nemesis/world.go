@@ -348,6 +348,12 @@ func (w *world) reconcile(ctx context.Context, member string) error {
 	default:
 		err = w.injector.Resume(ctx, member)
 	}
+	if err != nil && want == Down && ctx.Err() != nil {
+		// It was told to end, and will, if too late: that is no crash.
+		w.mu.Lock()
+		w.applied[member] = Down
+		w.mu.Unlock()
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", member, err)
 	}
