@@ -6,8 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"zoolab/lab/history"
 	"zoolab/lab/report"
@@ -88,10 +91,17 @@ func (e *evidence) judgeOwn() ([]workloads.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var results []workloads.Result
-	for _, checker := range workload.Checkers(workloads.DefaultBounds) {
-		results = append(results, guarded(checker, e.ops))
+	checkers := workload.Checkers(workloads.DefaultBounds)
+	results := make([]workloads.Result, len(checkers))
+	var side errgroup.Group // a large history keeps each busy for seconds
+	side.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range checkers {
+		side.Go(func() error {
+			results[i] = guarded(checkers[i], e.ops)
+			return nil
+		})
 	}
+	_ = side.Wait() // no checker gives an error
 	results = append(results, checkComplete(e.meta, len(e.ops)), checkNonVacuous(e.meta, workload.Kinds, e.ops))
 	results = append(results, e.checkMembers(workloads.DefaultBounds)...)
 	if e.meta.Sessions != nil {

@@ -165,7 +165,7 @@ type ephemeralCheck struct {
 }
 
 func (c *ephemeralCheck) life(operation *Operation) *sessionLife {
-	name := sessionName(&operation.Invoke)
+	name := sessionName(operation.Invoke)
 	if c.lives[name] == nil {
 		c.lives[name] = &sessionLife{lastSign: -1, closing: math.MaxInt}
 	}
@@ -219,9 +219,9 @@ func (c *ephemeralCheck) present(look *Operation) {
 		life := c.life(maker)
 		switch {
 		case life.closed != nil && life.closed.ReturnIndex < look.Invoke.Index:
-			c.faults.add("", fmt.Sprintf("look %d shows %d, but its %s had been closed by operation %d, which was acknowledged before", look.Invoke.Index, value, sessionName(&maker.Invoke), life.closed.Invoke.Index), maker, life.closed, look)
+			c.faults.add("", fmt.Sprintf("look %d shows %d, but its %s had been closed by operation %d, which was acknowledged before", look.Invoke.Index, value, sessionName(maker.Invoke), life.closed.Invoke.Index), maker, life.closed, look)
 		case look.Invoke.F == "final-look" && life.left != nil && life.left.Complete.Index < look.Invoke.Index:
-			c.faults.add("", fmt.Sprintf("the final look %d shows %d, but its %s was left by operation %d and the ensemble had more than the session's timeout to expire it", look.Invoke.Index, value, sessionName(&maker.Invoke), life.left.Invoke.Index), maker, life.left, look)
+			c.faults.add("", fmt.Sprintf("the final look %d shows %d, but its %s was left by operation %d and the ensemble had more than the session's timeout to expire it", look.Invoke.Index, value, sessionName(maker.Invoke), life.left.Invoke.Index), maker, life.left, look)
 		}
 	}
 }
@@ -240,9 +240,9 @@ func (c *ephemeralCheck) absent(look *Operation) {
 		life := c.life(maker)
 		switch {
 		case life.lastSign > look.Complete.Index:
-			c.faults.add("", fmt.Sprintf("look %d doesn't show %d, although make %d of it was acknowledged before and its %s carried out a change later (operation %d)", look.Invoke.Index, value, maker.Invoke.Index, sessionName(&maker.Invoke), life.lastSign), maker, look)
+			c.faults.add("", fmt.Sprintf("look %d doesn't show %d, although make %d of it was acknowledged before and its %s carried out a change later (operation %d)", look.Invoke.Index, value, maker.Invoke.Index, sessionName(maker.Invoke), life.lastSign), maker, look)
 		case life.closing > look.Complete.Index && look.Complete.TimeNs < life.heardNs+SessionTimeoutMs*1_000_000:
-			c.faults.add("", fmt.Sprintf("look %d doesn't show %d, although its %s carried out a change (operation %d) only %d ms before, which is less than its timeout", look.Invoke.Index, value, sessionName(&maker.Invoke), life.lastSign, (look.Complete.TimeNs-life.heardNs)/1_000_000), maker, look)
+			c.faults.add("", fmt.Sprintf("look %d doesn't show %d, although its %s carried out a change (operation %d) only %d ms before, which is less than its timeout", look.Invoke.Index, value, sessionName(maker.Invoke), life.lastSign, (look.Complete.TimeNs-life.heardNs)/1_000_000), maker, look)
 		}
 	}
 }

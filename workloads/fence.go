@@ -188,7 +188,7 @@ func checkClaims(faults *faultList, key string, claims []claim, resigning map[in
 func checkClaim(faults *faultList, key string, first, c, made, proved *claim) {
 	at := c.operation.Invoke.Index
 	if first.operation.Invoke.Session != c.operation.Invoke.Session {
-		faults.add(key, fmt.Sprintf("token %d of %s was given to %s and to %s", c.token, key, sessionName(&first.operation.Invoke), sessionName(&c.operation.Invoke)), first.operation, c.operation)
+		faults.add(key, fmt.Sprintf("token %d of %s was given to %s and to %s", c.token, key, sessionName(first.operation.Invoke), sessionName(c.operation.Invoke)), first.operation, c.operation)
 	}
 	if c.made != 0 && made != nil && c.made <= made.made {
 		faults.add(key, fmt.Sprintf("token %d of %s was made at zxid %s, but the lower token %d at zxid %s, which is not earlier", c.token, key, hex(c.made), made.token, hex(made.made)), made.operation, c.operation)
@@ -198,7 +198,7 @@ func checkClaim(faults *faultList, key string, first, c, made, proved *claim) {
 	}
 	switch c.note {
 	case noteEvicted:
-		faults.add(key, fmt.Sprintf("operation %d lost its place in %s, with token %d, although its %s was alive and had not given it up", at, key, c.token, sessionName(&c.operation.Invoke)), c.operation)
+		faults.add(key, fmt.Sprintf("operation %d lost its place in %s, with token %d, although its %s was alive and had not given it up", at, key, c.token, sessionName(c.operation.Invoke)), c.operation)
 	case noteDisturbed:
 		faults.add(key, fmt.Sprintf("operation %d held %s, with token %d, but somebody else changed what it protects", at, key, c.token), c.operation)
 	}
@@ -266,7 +266,7 @@ func checkVanished(faults *faultList, key string, operations []*Operation, vanis
 		}
 		for _, session := range ints(operation.Complete.Value) {
 			if left := vanished[session]; left != nil && left.Complete.Index < operation.Invoke.Index {
-				faults.add(key, fmt.Sprintf("the final list %d of %s still has a candidate of %s, which operation %d had left, and the ensemble had more than its timeout to expire it", operation.Invoke.Index, key, sessionName(&left.Invoke), left.Invoke.Index), left, operation)
+				faults.add(key, fmt.Sprintf("the final list %d of %s still has a candidate of %s, which operation %d had left, and the ensemble had more than its timeout to expire it", operation.Invoke.Index, key, sessionName(left.Invoke), left.Invoke.Index), left, operation)
 			}
 		}
 	}

@@ -5,10 +5,11 @@ import (
 	"math"
 )
 
-// Operation is an invocation with its completion.
+// Operation is an invocation with its completion. Both stand in the history: of a million
+// operations each checker would need a copy.
 type Operation struct {
-	Invoke   Op
-	Complete Op // Type is Info where the history holds no completion
+	Invoke   *Op
+	Complete *Op // Type is Info where the history holds no completion
 
 	// ReturnIndex is the Index of the completion when the operation certainly
 	// ended there, and math.MaxInt when it may still take effect at any later
@@ -51,8 +52,7 @@ func Pair(history []Op) ([]Operation, error) {
 			}
 			inFlight[op.Process] = len(operations)
 			operations = append(operations, Operation{
-				Invoke:      *op,
-				Complete:    Op{Index: math.MaxInt, TimeNs: math.MaxInt64, Type: Info, Process: op.Process, F: op.F, Key: op.Key, Value: op.Value, Version: -1, Error: "no completion in the history"},
+				Invoke:      op,
 				ReturnIndex: math.MaxInt,
 			})
 			continue
@@ -65,11 +65,18 @@ func Pair(history []Op) ([]Operation, error) {
 		if operation.Invoke.F != op.F || operation.Invoke.Key != op.Key {
 			return nil, fmt.Errorf("history: operation %d completes %s of key %q, but process %d had invoked %s of key %q", op.Index, op.F, op.Key, op.Process, operation.Invoke.F, operation.Invoke.Key)
 		}
-		operation.Complete = *op
+		operation.Complete = op
 		if op.Type == Info {
 			crashed[op.Process] = true
 		} else {
 			operation.ReturnIndex = op.Index
+		}
+	}
+	for _, position := range inFlight {
+		op := operations[position].Invoke
+		operations[position].Complete = &Op{
+			Index: math.MaxInt, TimeNs: math.MaxInt64, Type: Info, Process: op.Process, F: op.F, Key: op.Key, Value: op.Value,
+			Version: -1, Error: "no completion in the history",
 		}
 	}
 	return operations, nil

@@ -124,7 +124,7 @@ func plainPair(value any) (old, new any, ok bool) {
 func plainOperations(operations []*Operation) []porcupine.Operation {
 	ops := make([]porcupine.Operation, 0, len(operations))
 	for _, operation := range operations {
-		done := &operation.Complete
+		done := operation.Complete
 		op := &plainOp{f: operation.Invoke.F, value: plain(operation.Invoke.Value), open: operation.Open()}
 		if done.Type == Fail || op.f == "read" && op.open {
 			continue

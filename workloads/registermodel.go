@@ -137,21 +137,23 @@ func newRegisterHistory(ops []*registerOp, forgotten map[int32]any, jokers int) 
 // registerOps picks the operations that constrain the register. Failed
 // operations and unanswered reads do not.
 func registerOps(operations []*Operation) []*registerOp {
+	all := make([]registerOp, len(operations)) // in one piece: a collector looks at fewer
 	ops := make([]*registerOp, 0, len(operations))
-	for _, operation := range operations {
-		if op := newRegisterOp(operation); op != nil {
-			ops = append(ops, op)
+	for i, operation := range operations {
+		if all[i].describe(operation) {
+			ops = append(ops, &all[i])
 		}
 	}
 	return ops
 }
 
-func newRegisterOp(operation *Operation) *registerOp {
-	done := &operation.Complete
+// describe makes op of an operation, and says whether that constrains the register.
+func (op *registerOp) describe(operation *Operation) bool {
+	done := operation.Complete
 	if done.Type == Fail {
-		return nil
+		return false
 	}
-	op := &registerOp{
+	*op = registerOp{
 		index: operation.Invoke.Index, end: operation.ReturnIndex,
 		process: operation.Invoke.Process, open: operation.Open(), at: -1, answered: unseen,
 	}
@@ -162,20 +164,20 @@ func newRegisterOp(operation *Operation) *registerOp {
 	case "read":
 		op.kind, op.value = registerRead, plain(done.Value)
 		if op.open {
-			return nil
+			return false
 		}
 	case "write":
 		op.kind, op.value = registerWrite, plain(operation.Invoke.Value)
 	case "cas":
 		old, new, ok := casValues(operation.Invoke.Value)
 		if !ok {
-			return nil
+			return false
 		}
 		op.kind, op.expected, op.value, op.at = registerCAS, old, new, operation.Invoke.Version
 	default:
-		return nil
+		return false
 	}
-	return op
+	return true
 }
 
 // casValues reads the value of a cas, as recorded or as read from a file.

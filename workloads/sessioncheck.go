@@ -89,7 +89,7 @@ func (c *zxidCheck) views(operations []Operation, known map[string][]knownChange
 	}
 	views := make(map[string]*view)
 	for _, operation := range inCompletionOrder(operations) {
-		name := sessionName(&operation.Complete)
+		name := sessionName(operation.Complete)
 		if views[name] == nil {
 			views[name] = &view{}
 		}
@@ -100,10 +100,10 @@ func (c *zxidCheck) views(operations []Operation, known map[string][]knownChange
 	}
 	for i := range operations {
 		operation := &operations[i]
-		if operation.Complete.Type != OK || !isRead(&operation.Invoke) {
+		if operation.Complete.Type != OK || !isRead(operation.Invoke) {
 			continue
 		}
-		replies := views[sessionName(&operation.Complete)].replies
+		replies := views[sessionName(operation.Complete)].replies
 		at := sort.Search(len(replies), func(j int) bool { return replies[j].Complete.Index > operation.Invoke.Index })
 		if at == 0 {
 			continue
@@ -115,7 +115,7 @@ func (c *zxidCheck) views(operations []Operation, known map[string][]knownChange
 			continue
 		}
 		change := changes[newest-1]
-		c.fail(operation.Invoke.Key, fmt.Sprintf("%s had come to zxid %s by operation %d, but %s %d shows key %s at zxid %s, although it was changed at zxid %s", sessionName(&operation.Complete), hex(seenZxid(before)), before.Invoke.Index, operation.Invoke.F, operation.Invoke.Index, operation.Invoke.Key, hex(operation.Complete.Mzxid), hex(change.mzxid)), distinct(change.operation, before, operation)...)
+		c.fail(operation.Invoke.Key, fmt.Sprintf("%s had come to zxid %s by operation %d, but %s %d shows key %s at zxid %s, although it was changed at zxid %s", sessionName(operation.Complete), hex(seenZxid(before)), before.Invoke.Index, operation.Invoke.F, operation.Invoke.Index, operation.Invoke.Key, hex(operation.Complete.Mzxid), hex(change.mzxid)), distinct(change.operation, before, operation)...)
 	}
 	return len(views)
 }

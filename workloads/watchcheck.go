@@ -183,7 +183,7 @@ type watchingSession struct {
 }
 
 func (c *watchCheck) session(operation *Operation) *watchingSession {
-	name := sessionName(&operation.Invoke)
+	name := sessionName(operation.Invoke)
 	s := c.sessions[name]
 	if s == nil {
 		s = &watchingSession{

@@ -80,10 +80,8 @@ func hex(zxid int64) string { return fmt.Sprintf("0x%x", uint64(zxid)) }
 // them, failed operations included. Where a history does not name sessions, a
 // process stands for one.
 func (c *zxidCheck) sessions(history []Op, operations []Operation) (replies int) {
-	byCompletion := make(map[int]*Operation, len(operations))
-	for i := range operations {
-		byCompletion[operations[i].Complete.Index] = &operations[i]
-	}
+	inFlight := make(map[int]*Operation) // by process
+	next := 0                            // of operations, which stand in the order of the invocations
 	type sessionKey struct {
 		session int64
 		process int
@@ -91,10 +89,14 @@ func (c *zxidCheck) sessions(history []Op, operations []Operation) (replies int)
 	last := make(map[sessionKey]*Operation)
 	for i := range history {
 		done := &history[i]
+		if done.Process >= 0 && done.Type == Invoke {
+			inFlight[done.Process] = &operations[next]
+			next++
+		}
 		if done.Process < 0 || done.Type == Invoke || done.Zxid == 0 {
 			continue
 		}
-		operation := byCompletion[done.Index]
+		operation := inFlight[done.Process]
 		replies++
 		if done.Mzxid > done.Zxid {
 			c.fail(done.Key, fmt.Sprintf("the reply to operation %d shows a change at zxid %s, but its header says that the server had only come to zxid %s", operation.Invoke.Index, hex(done.Mzxid), hex(done.Zxid)), operation)
@@ -130,7 +132,7 @@ type sighting struct {
 func sightings(key keyOperations) []sighting {
 	var seen []sighting
 	for _, operation := range key.operations {
-		done := &operation.Complete
+		done := operation.Complete
 		if done.Type != OK || done.Mzxid == 0 {
 			continue
 		}
@@ -228,7 +230,7 @@ func (c *zxidCheck) changesInRealTime(operations []Operation) int {
 		byZxid[change.Complete.Mzxid] = change
 	}
 	ended := timeline(changes)
-	next, newest := 0, &Operation{Complete: Op{Mzxid: math.MinInt64}}
+	next, newest := 0, &Operation{Complete: &Op{Mzxid: math.MinInt64}}
 	for _, change := range changes {
 		for ; next < len(ended) && ended[next].ReturnIndex < change.Invoke.Index; next++ {
 			if ended[next].Complete.Mzxid > newest.Complete.Mzxid {
