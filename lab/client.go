@@ -15,6 +15,7 @@ import (
 	"zoolab/nemesis"
 	"zoolab/workloads"
 	"zoolab/zk"
+	"zoolab/zk/jute"
 )
 
 const (
@@ -38,6 +39,7 @@ type client interface {
 	SetACL(ctx context.Context, path string, acl []zk.ACL, version int32) (zk.StatReply, error)
 	Delete(ctx context.Context, path string, version int32) (zk.Reply, error)
 	Multi(ctx context.Context, ops ...zk.Op) (zk.MultiReply, error)
+	Pipeline(ctx context.Context, requests ...zk.Pipelined) []zk.PipelineResult
 	AddWatch(ctx context.Context, path string, mode zk.WatchMode, events chan zk.Event) (zk.Reply, error)
 	AddAuth(ctx context.Context, scheme string, auth []byte) error
 	Close(ctx context.Context) error
@@ -238,6 +240,36 @@ func (s *session) Multi(ctx context.Context, parts []workloads.Part) (int64, err
 	return reply.Zxid, classify(err)
 }
 
+// Pipeline sends several requests at once.
+func (s *session) Pipeline(ctx context.Context, requests []workloads.Request, leaveMs int64) []workloads.Answer {
+	sent := make([]zk.Pipelined, len(requests))
+	for i, request := range requests {
+		switch request.Kind {
+		case workloads.RequestWrite:
+			sent[i] = zk.SetOp(request.Path, request.Data, zk.AnyVersion)
+		case workloads.RequestSync:
+			sent[i] = zk.SyncOp{Path: request.Path}
+		default:
+			sent[i] = zk.GetOp(request.Path)
+		}
+	}
+	waiting, cancel := ctx, context.CancelFunc(func() {})
+	if leaveMs > 0 {
+		waiting, cancel = s.clock.WithTimeout(ctx, time.Duration(leaveMs)*time.Millisecond)
+	}
+	results := s.client.Pipeline(waiting, sent...)
+	cancel()
+	answers := make([]workloads.Answer, len(results))
+	for i := range results {
+		r := &results[i]
+		answers[i] = workloads.Answer{Data: r.Data, Stat: statOf(&r.Stat), Zxid: r.Zxid, Err: classify(r.Err)}
+	}
+	if leaveMs > 0 && !s.Expired() {
+		_ = s.Move() // where it stays instead, the next answers say so
+	}
+	return answers
+}
+
 // Watch reads a znode and watches its data.
 func (s *session) Watch(ctx context.Context, path string) (workloads.Stat, int64, error) {
 	reply, fires, err := s.client.GetW(ctx, path)
@@ -413,7 +445,12 @@ func statOf(stat *zk.Stat) workloads.Stat {
 
 // classify says in the workloads' terms what is certain about an error.
 func classify(err error) error {
-	if err == nil || !zk.Definite(err) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, jute.ErrMalformed):
+		return fmt.Errorf("%w: %w", workloads.ErrProtocol, err)
+	case !zk.Definite(err):
 		return err
 	}
 	for cause, kind := range map[error]error{

@@ -40,6 +40,10 @@ var (
 	ErrNotDone = errors.New("not done")
 )
 
+// ErrProtocol marks the loss of a connection on which a member sent what no client can
+// understand, such as an answer to nothing that was asked. The outcome is unknown.
+var ErrProtocol = errors.New("the member broke the protocol")
+
 // Definite says whether err means that the operation certainly did not happen.
 func Definite(err error) bool {
 	return errors.Is(err, ErrNoNode) || errors.Is(err, ErrNodeExists) ||

@@ -169,7 +169,7 @@ func TestCorrectServiceIsAlwaysOK(t *testing.T) {
 				seeds = 4
 			}
 			if name == "all" {
-				seeds, operations = 3, 4000
+				seeds, operations = 3, 8000
 			}
 			for seed := range seeds {
 				run := runFake(t, name, seed, operations, "")
@@ -203,6 +203,8 @@ var defects = []struct {
 	{"versions are not checked", []string{"register", "counter"}},
 	{"a multi is done by half", []string{"bank", "append", "multiregister"}},
 	{"a multi checks nothing", []string{"append", "multiregister", "bank"}},
+	{"writes of a session change places", []string{"pipeline"}},
+	{"a request outlives its connection", []string{"pipeline"}},
 	{"a number is given twice", []string{"unique", "lock", "election"}},
 	{"a deletion is done twice", []string{"queue"}},
 	{"a deletion comes back", []string{"queue", "durability", "barrier"}},

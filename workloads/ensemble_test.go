@@ -24,7 +24,8 @@ type ensemble struct {
 	members  []*fakeMember
 	sessions map[int64]*fakeSession
 	nextID   int64
-	hurt     int // times that the defect was at work
+	late     []Request // defect: writes that take effect after their session has moved
+	hurt     int       // times that the defect was at work
 
 	turns chan struct{} // given back by the process that acts
 }
@@ -196,6 +197,13 @@ func (e *ensemble) drift() {
 		if s.abandoned && !s.ended && e.nowNs > s.heardNs+SessionTimeoutMs*1_000_000 {
 			e.end(s.id)
 		}
+	}
+	if len(e.late) > 0 && e.rng.Intn(20) == 0 {
+		r := e.late[0]
+		e.late = e.late[1:]
+		_, _ = e.change(func(fakeTree) ([]fakeEdit, error) {
+			return []fakeEdit{{path: r.Path, kind: EventChanged, data: r.Data}}, nil
+		})
 	}
 	if e.trouble && e.rng.Intn(150) == 0 {
 		e.reconfigure()

@@ -197,6 +197,41 @@ func (s *fakeSession) Multi(_ context.Context, parts []Part) (int64, error) {
 	})
 }
 
+// Pipeline carries requests out in order; a connection that is lost loses the answers of
+// what was under way on it, and what of it was not carried out yet never is.
+func (s *fakeSession) Pipeline(ctx context.Context, requests []Request, leaveMs int64) []Answer {
+	answers := make([]Answer, len(requests))
+	var late []Request
+	lost := len(requests)
+	if leaveMs > 0 {
+		lost = s.e.rng.Intn(len(requests) + 1)
+	}
+	for i, r := range requests {
+		a := &answers[i]
+		switch {
+		case i >= lost && r.Kind == RequestWrite && s.e.hurts("a request outlives its connection", 2):
+			late = append(late, r)
+			a.Err = errFakeLoss
+		case i >= lost:
+			a.Err = errFakeLoss
+		case r.Kind == RequestSync:
+			a.Zxid, a.Err = s.Sync(ctx, r.Path)
+		case r.Kind == RequestRead:
+			a.Data, a.Stat, a.Zxid, a.Err = s.Get(ctx, r.Path)
+		default:
+			a.Stat, a.Zxid, a.Err = s.Set(ctx, r.Path, r.Data, -1)
+		}
+	}
+	if at := s.e.rng.Intn(len(answers)); at > 0 && requests[at].Kind == RequestWrite && requests[at-1].Kind == RequestWrite && s.e.hurts("writes of a session change places", 4) {
+		answers[at], answers[at-1] = answers[at-1], answers[at]
+	}
+	if leaveMs > 0 {
+		s.reconnect()
+		s.e.late = append(s.e.late, late...)
+	}
+	return answers
+}
+
 // arm sets a watch that fires once.
 func (s *fakeSession) arm(path, kind string, there bool) {
 	watch := fakeWatch{path, kind}

@@ -17,6 +17,9 @@ type Operation struct {
 	ReturnIndex int
 }
 
+// noCompletion is the Error of operations that the history leaves open.
+const noCompletion = "no completion in the history"
+
 // Open says whether the operation may take effect after its completion.
 func (o *Operation) Open() bool { return o.ReturnIndex == math.MaxInt }
 
@@ -76,7 +79,7 @@ func Pair(history []Op) ([]Operation, error) {
 		op := operations[position].Invoke
 		operations[position].Complete = &Op{
 			Index: math.MaxInt, TimeNs: math.MaxInt64, Type: Info, Process: op.Process, F: op.F, Key: op.Key, Value: op.Value,
-			Version: -1, Error: "no completion in the history",
+			Version: -1, Error: noCompletion,
 		}
 	}
 	return operations, nil

@@ -19,6 +19,11 @@ type Service interface {
 	// Multi carries out all parts in one transaction, or none.
 	Multi(ctx context.Context, parts []Part) (zxid int64, err error)
 
+	// Pipeline sends all requests, one right behind the other, and returns when each has
+	// its end. After leaveMs the session goes on elsewhere, as by Move, and what has no
+	// answer by then is of unknown outcome; 0 stays until the end of ctx.
+	Pipeline(ctx context.Context, requests []Request, leaveMs int64) []Answer
+
 	// Watch reads a znode and sets a watch on its data that fires once.
 	Watch(ctx context.Context, path string) (stat Stat, zxid int64, err error)
 	// Await looks whether a znode exists and sets a watch that fires once, when it is
@@ -85,6 +90,31 @@ type Part struct {
 	Path    string
 	Data    []byte // nil: check only
 	Version int32
+}
+
+// Request is one of a Pipeline.
+type Request struct {
+	Kind RequestKind
+	Path string
+	Data []byte // of a write
+}
+
+// RequestKind is what a Request asks. The names are those of histories.
+type RequestKind string
+
+// The kinds of requests.
+const (
+	RequestRead  RequestKind = "read"
+	RequestWrite RequestKind = "write" // whatever the version
+	RequestSync  RequestKind = "sync"
+)
+
+// Answer is what came of a Request.
+type Answer struct {
+	Data []byte
+	Stat Stat
+	Zxid int64 // of the reply's header, 0 without a reply
+	Err  error // by the rules of Client
 }
 
 // withService is the Do of a workload that needs more than a Client.

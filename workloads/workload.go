@@ -91,6 +91,7 @@ var table = map[string]Workload{
 	"lock":          lockWorkload,
 	"membership":    membershipWorkload,
 	"multiregister": multiRegisterWorkload,
+	"pipeline":      pipelineWorkload,
 	"queue":         queueWorkload,
 	"register":      registerWorkload,
 	"session":       sessionWorkload,

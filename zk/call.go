@@ -96,18 +96,23 @@ func ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (c *Client) enqueue(k *call) error {
+// enqueue queues all calls that are not nil, one behind the other, or none.
+func (c *Client) enqueue(calls ...*call) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.err != nil:
 		return c.err
-	case c.closing && k.op != jute.OpCloseSession:
+	case c.closing && (len(calls) != 1 || calls[0].op != jute.OpCloseSession):
 		return ErrClosed
 	case c.failFast && c.link == nil:
 		return ErrDisconnected
 	}
-	c.queue.push(k)
+	for _, k := range calls {
+		if k != nil {
+			c.queue.push(k)
+		}
+	}
 	c.wakeWriter()
 	return nil
 }

@@ -18,6 +18,7 @@ type Client struct {
 	settings
 	chroot string // "" or a path
 	slots  chan struct{}
+	taking chan struct{} // held by the Pipeline that takes slots
 	wake   chan struct{} // of capacity 1: there may be something in the queue
 	stop   context.CancelCauseFunc
 	ended  chan struct{} // closed when the session's goroutine has ended
@@ -82,7 +83,7 @@ func (c *Client) prepare(servers []string) {
 		c.rng = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	}
 	c.hosts = newHostList(c.rng, servers)
-	c.slots = make(chan struct{}, c.maxPending)
+	c.slots, c.taking = make(chan struct{}, c.maxPending), make(chan struct{}, 1)
 	c.wake = make(chan struct{}, 1)
 	c.up = make(chan struct{})
 	c.ended = make(chan struct{})

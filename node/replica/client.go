@@ -216,6 +216,11 @@ func (r *Replica) clientRequest(in *ClientRequest) {
 		if r.isLocal(c.session) && makesEphemeral(h.Type, body) {
 			q.onLocal = !r.upgradeSession(c)
 		}
+		if c.holds() {
+			q.held, q.body = c.caller.Load(), body
+			c.queue.Push(q)
+			return
+		}
 		c.queue.Push(q)
 		r.submit(request{session: c.session, cxid: h.Xid, op: h.Type, body: body, who: *c.caller.Load()})
 	case kind == kindSync:
@@ -256,6 +261,28 @@ func (r *Replica) syncDone(c *Conn) {
 		}
 	}
 	r.advance(c)
+	r.release(c)
+}
+
+// release submits the writes of a connection that need not be held any more.
+func (r *Replica) release(c *Conn) {
+	syncs := false
+	for i := range c.queue.All() {
+		q := &c.queue.All()[i]
+		switch kind := kindOf(q.header.Type); {
+		case kind == kindSync && !q.done:
+			syncs = true
+		case kind == kindLocal && syncs:
+			return
+		case q.held != nil:
+			asked := request{session: c.session, cxid: q.header.Xid, op: q.header.Type, body: q.body, who: *q.held}
+			q.held = nil
+			if !r.cfg.Audit {
+				q.body = nil
+			}
+			r.submit(asked)
+		}
+	}
 }
 
 // answer finishes what waits on this member for a transaction that was just applied.

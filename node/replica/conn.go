@@ -54,7 +54,9 @@ type Conn struct {
 // queued is a request that waits for its turn or its outcome.
 type queued struct {
 	header jute.RequestHeader
-	body   []byte // of a write only where it is audited
+	body   []byte // of a write only where it is audited, or held
+	// held is who asks, of a write that is not submitted yet: see holds. Nil for all others.
+	held *tree.Caller
 	// done says that the outcome of a write or a sync is known, or that any request was
 	// throttled. It is answered, with what stands below, when it is first in line.
 	done   bool
@@ -82,6 +84,23 @@ func (c *Conn) outcomeOf(h *jute.TxnHeader) *queued {
 		return nil
 	}
 	return nil
+}
+
+// holds reports whether a write must not be submitted yet. A sync costs a round, and a write
+// behind it may take effect first; a read that stands between the two, and waits for the
+// sync, would see what its client wrote later.
+func (c *Conn) holds() bool {
+	syncs := false
+	for i := range c.queue.All() {
+		q := &c.queue.All()[i]
+		switch kind := kindOf(q.header.Type); {
+		case kind == kindSync && !q.done:
+			syncs = true
+		case kind == kindLocal && syncs:
+			return true
+		}
+	}
+	return false
 }
 
 // NewConn makes a connection's state. ids are what the transport itself proves, such as

@@ -170,6 +170,35 @@ func (s *Client) Multi(ctx context.Context, ops ...zk.Op) (zk.MultiReply, error)
 	return zk.MultiReply{Reply: reply}, nil
 }
 
+// Pipeline sends all requests at once.
+func (s *Client) Pipeline(ctx context.Context, requests ...zk.Pipelined) []zk.PipelineResult {
+	results := make([]zk.PipelineResult, len(requests))
+	calls := make([]*call, len(requests))
+	for i, request := range requests {
+		op, path, record, err := zk.PipelineRequest(request)
+		if err != nil {
+			results[i].Err = err
+			continue
+		}
+		calls[i] = &call{op: op, path: path, request: record, changes: op != jute.OpGetData && op != jute.OpSync}
+		s.ask(calls[i])
+	}
+	for i, k := range calls {
+		if k == nil {
+			continue
+		}
+		var body jute.Record
+		body, results[i].Reply, results[i].Err = s.await(ctx, k)
+		switch r := body.(type) {
+		case *jute.GetDataResponse:
+			results[i].Data, results[i].Stat = r.Data, r.Stat
+		case *jute.SetDataResponse:
+			results[i].Stat = r.Stat
+		}
+	}
+	return results
+}
+
 // AddWatch sends every event of a path, and with a recursive mode of all below it, to events.
 func (s *Client) AddWatch(ctx context.Context, path string, mode zk.WatchMode, events chan zk.Event) (zk.Reply, error) {
 	w := &watch{kind: watchPersistent, path: path, events: events}

@@ -100,7 +100,7 @@ const (
 
 var (
 	errSilent   = errors.New("the member was silent")
-	errProtocol = errors.New("the member broke the protocol")
+	errProtocol = fmt.Errorf("the member broke the protocol: %w", jute.ErrMalformed)
 )
 
 // Connect opens a session with one of the members that addr names, with commas.
@@ -230,6 +230,10 @@ func (n *connection) Reply(h jute.ReplyHeader, body jute.Record) {
 		return
 	}
 	k := s.inFlight[0]
+	if h.Err == jute.CodeOK && !fits(k.op, body) {
+		n.lose(fmt.Errorf("%w: a %T for %v", errProtocol, body, k.op))
+		return
+	}
 	s.inFlight = s.inFlight[1:]
 	k.header, k.body = h, body
 	if packet, ok := k.request.(*jute.AuthPacket); ok && h.Err == jute.CodeOK {
@@ -237,6 +241,26 @@ func (n *connection) Reply(h jute.ReplyHeader, body jute.Record) {
 	}
 	s.watches.answered(k.watch, h.Err)
 	k.answered.happens()
+}
+
+// fits reports whether an answer can be read as one to such a request, where requests of
+// other kinds have another one.
+func fits(op jute.OpCode, body jute.Record) (ok bool) {
+	switch op {
+	case jute.OpGetData:
+		_, ok = body.(*jute.GetDataResponse)
+	case jute.OpSetData:
+		_, ok = body.(*jute.SetDataResponse)
+	case jute.OpCreate2:
+		_, ok = body.(*jute.Create2Response)
+	case jute.OpGetChildren2:
+		_, ok = body.(*jute.GetChildren2Response)
+	case jute.OpMulti:
+		_, ok = body.(*jute.MultiResponse)
+	default:
+		return true
+	}
+	return ok
 }
 
 // Notify takes an event.
@@ -345,6 +369,12 @@ func (k *call) fail(cause error) {
 // do carries a request out, as package zk does: it waits for a connection, is sent once,
 // and its error says whether it may have happened.
 func (s *Client) do(ctx context.Context, k *call) (jute.Record, zk.Reply, error) {
+	s.ask(k)
+	return s.await(ctx, k)
+}
+
+// ask sends a request, or queues it for the next connection.
+func (s *Client) ask(k *call) {
 	k.answered.c = s.c
 	switch {
 	case s.ended != nil:
@@ -354,6 +384,10 @@ func (s *Client) do(ctx context.Context, k *call) (jute.Record, zk.Reply, error)
 	default:
 		s.queue = append(s.queue, k)
 	}
+}
+
+// await waits for what comes of a request.
+func (s *Client) await(ctx context.Context, k *call) (jute.Record, zk.Reply, error) {
 	if !k.answered.wait(ctx) {
 		k.err = context.DeadlineExceeded
 		s.queue = slices.DeleteFunc(s.queue, func(other *call) bool { return other == k })
