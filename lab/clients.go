@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -48,6 +49,7 @@ type clients struct {
 	recorder *history.Recorder
 	members  []cluster.Member
 	count    int
+	readers  int // of them, those that only read; the last ones
 	limiter  *rate.Limiter
 	access   access
 	ends     *sessionEnds // nil: nobody asks when sessions expire
@@ -73,13 +75,22 @@ type source func(ctx context.Context) (workloads.Op, bool)
 
 // random draws from the generator, at the rate of the run, until ctx ends.
 func (c *clients) random(ctx context.Context) (workloads.Op, bool) {
+	return c.draw(ctx, c.generator.Next)
+}
+
+// reads draws what a client does that only reads.
+func (c *clients) reads(ctx context.Context) (workloads.Op, bool) {
+	return c.draw(ctx, c.generator.(workloads.ReadGenerator).NextRead)
+}
+
+func (c *clients) draw(ctx context.Context, next func(*rand.Rand) workloads.Op) (workloads.Op, bool) {
 	now := c.access.clock.Now()
 	if c.access.clock.Sleep(ctx, c.limiter.ReserveN(now, 1).DelayFrom(now)) != nil {
 		return workloads.Op{}, false
 	}
 	c.genMu.Lock()
 	defer c.genMu.Unlock()
-	return c.generator.Next(c.rng), true
+	return next(c.rng), true
 }
 
 // final hands out the final reads, each once.
@@ -164,6 +175,18 @@ func (w *worker) memberName() string {
 // flight may still end by itself. It returns when all workers are at rest.
 func (c *crew) run(ctx context.Context, next source) {
 	c.each(func(w *worker) { w.run(ctx, next) })
+}
+
+// work lets all workers carry out what the generator draws, until ctx ends.
+func (c *crew) work(ctx context.Context) {
+	first := len(c.workers) - c.clients.readers
+	c.each(func(w *worker) {
+		if slices.Index(c.workers, w) >= first {
+			w.run(ctx, c.clients.reads)
+		} else {
+			w.run(ctx, c.clients.random)
+		}
+	})
 }
 
 // close ends the sessions.

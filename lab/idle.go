@@ -51,7 +51,7 @@ type expiry struct {
 
 // knownTicks says that the servers' ticks are those that deafMs of CheckExpiry rests on.
 func (o *options) knownTicks() bool {
-	return !slices.ContainsFunc(o.Config, func(line string) bool {
+	return !o.Drift && !slices.ContainsFunc(o.Config, func(line string) bool {
 		return strings.HasPrefix(line, "tickTime=") || strings.HasPrefix(line, "syncLimit=")
 	})
 }

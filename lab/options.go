@@ -43,6 +43,8 @@ type options struct {
 	Store       string
 	Plan        string
 	Seeds       int // 0: one run
+	Readers     int // how many of the clients only read
+	Drift       bool
 
 	replay *nemesis.Schedule // what the file Schedule holds; nil: faults are drawn
 }
@@ -93,6 +95,8 @@ func newFlagSet(o *options) *flag.FlagSet {
 	flags.StringVar(&o.Schedule, "schedule", o.Schedule, "replay the faults of this schedule.yaml instead of drawing them")
 	flags.StringVar(&o.Store, "store", o.Store, "directory that keeps the runs")
 	flags.IntVar(&o.Seeds, "seeds", o.Seeds, "with -cluster sim: so many runs, from -seed on (1 if it is 0); only those that fail are kept")
+	flags.IntVar(&o.Readers, "readers", o.Readers, "so many of the clients only read, with -workload register: a write waits where a leader has lost its quorum, and who waits sees nothing stale")
+	flags.BoolVar(&o.Drift, "drift", o.Drift, "with -cluster sim: the members' clocks run slow and fast, so that an old leader may outlive its quorum")
 	flags.StringVar(&o.Plan, "plan", o.Plan, "YAML file with a list of runs; flags are defaults for all of them")
 	return flags
 }
@@ -182,6 +186,12 @@ func (o *options) simulated() bool { return o.Driver == sim.Driver }
 func (o *options) validate() error {
 	if _, err := workloads.Lookup(o.Workload); err != nil {
 		return fmt.Errorf("-workload: %w", err)
+	}
+	if o.Drift && !o.simulated() {
+		return errors.New("-drift: only simulated members have clocks of their own; add -cluster sim")
+	}
+	if count, err := o.clients(); err == nil && (o.Readers < 0 || o.Readers > 0 && (o.Readers >= count || o.Workload != "register")) {
+		return fmt.Errorf("-readers %d: want 1 to %d, of %d clients, with -workload register", o.Readers, count-1, count)
 	}
 	if o.Nodes < 1 || o.Nodes > cluster.MaxNodes {
 		return fmt.Errorf("-nodes %d: want 1 to %d", o.Nodes, cluster.MaxNodes)
@@ -347,5 +357,11 @@ func (o *options) command() string {
 		add("-config", config, "")
 	}
 	add("-schedule", o.Schedule, "")
+	if o.Readers > 0 {
+		add("-readers", strconv.Itoa(o.Readers), "")
+	}
+	if o.Drift {
+		line = append(line, "-drift")
+	}
 	return strings.Join(line, " ")
 }

@@ -284,6 +284,7 @@ func (r *runner) operate(ctx context.Context) error {
 	r.faults = newFaultLog(r.recorder)
 	r.meta.Gauges = r.gaugesAtStart(ctx)
 	c := newClients(r.access, workload, r.recorder, members, r.meta.Concurrency, r.options.Rate, r.options.Seed)
+	c.readers = r.options.Readers
 	setupCtx, cancel := r.access.clock.WithTimeout(ctx, formTimeout)
 	err = c.setup(setupCtx)
 	cancel()
@@ -323,7 +324,7 @@ func (r *runner) underFaults(ctx context.Context, crew *crew, schedule nemesis.S
 	})
 	cost := costSince()
 	working, stop := context.WithCancel(ctx)
-	rest := r.access.clock.Go(func() { crew.run(working, c.random) })
+	rest := r.access.clock.Go(func() { crew.work(working) })
 	_, err := nemesis.Run(ctx, schedule, r.cluster, r.faults)
 	if ctx.Err() == nil {
 		r.problem(err)

@@ -83,6 +83,15 @@ func (g *registerGenerator) Next(rng *rand.Rand) Op {
 	return op
 }
 
+// NextRead implements ReadGenerator: a read of a key that others are at work on.
+func (g *registerGenerator) NextRead(rng *rand.Rand) Op {
+	slot := g.active[rng.Intn(len(g.active))]
+	if slot.key == "" {
+		slot.key = "k00000"
+	}
+	return Op{Type: Invoke, F: "read", Key: slot.key, Version: -1}
+}
+
 func (g *registerGenerator) Completed(op Op) {
 	if op.Type != OK || op.Version < 0 {
 		return

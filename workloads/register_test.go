@@ -186,3 +186,18 @@ func TestLookup(t *testing.T) {
 		t.Error("an unknown workload was found")
 	}
 }
+
+// TestReadersReadWhatOthersWrite draws for clients that only read: their keys are those that
+// others are at work on, before the first write as well as later.
+func TestReadersReadWhatOthersWrite(t *testing.T) {
+	rng := rand.New(rand.NewSource(1))
+	generator := newRegisterGenerator(Options{Concurrency: 4})
+	written := map[string]bool{"k00000": true}
+	for range 2000 {
+		op := generator.(ReadGenerator).NextRead(rng)
+		if op.F != "read" || !written[op.Key] {
+			t.Fatalf("a reader is to %s key %q, and others write %v", op.F, op.Key, written)
+		}
+		written[generator.Next(rng).Key] = true
+	}
+}

@@ -62,6 +62,11 @@ type Generator interface {
 	Final() []Op
 }
 
+// ReadGenerator is a Generator for clients that only read, beside others that don't.
+type ReadGenerator interface {
+	NextRead(rng *rand.Rand) Op
+}
+
 // Checker judges a history.
 type Checker struct {
 	Name  string

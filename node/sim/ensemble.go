@@ -29,6 +29,7 @@ type EnsembleOptions struct {
 	Members int
 	// Reconfig lets the superuser change the membership; without it, it stays.
 	Reconfig bool
+	Drift    bool // the members' clocks are those of the shape Drift
 	// Log takes the story, an event a line; nil for nobody.
 	Log func(at time.Time, line string)
 }
@@ -39,7 +40,12 @@ const epochMs = 1_700_000_000_000
 // NewEnsemble starts the members.
 func NewEnsemble(o EnsembleOptions) (*Ensemble, error) {
 	shape := Plain
-	if o.Reconfig {
+	switch {
+	case o.Drift && o.Reconfig:
+		return nil, errors.New("sim: clocks drift or the membership changes, not both: leave out -drift or the fault reconfig")
+	case o.Drift:
+		shape = Drift
+	case o.Reconfig:
 		shape = Reconfig
 	}
 	w := &world{

@@ -30,8 +30,8 @@ type Cluster struct {
 }
 
 // New makes an ensemble whose members start at once, in the virtual time of Drive. Faults
-// names what may be asked of the nemesis.
-func New(seed int64, nodes int, faults []string) (*Cluster, error) {
+// names what may be asked of the nemesis. With drift no member's clock is right.
+func New(seed int64, nodes int, faults []string, drift bool) (*Cluster, error) {
 	c := &Cluster{
 		seed: seed, logs: make([]strings.Builder, nodes),
 		blocked: make(map[string][]nemesis.Link), shapes: make(map[string]shaping), killed: make(map[int64]bool), tasks: make(map[*task]struct{}),
@@ -41,7 +41,7 @@ func New(seed int64, nodes int, faults []string) (*Cluster, error) {
 		c.members = append(c.members, cluster.Member{Name: name, ID: id, Addr: name, Client: name + ":2181"})
 	}
 	var err error
-	c.ensemble, err = nodesim.NewEnsemble(nodesim.EnsembleOptions{Seed: uint64(seed), Members: nodes, Reconfig: slices.Contains(faults, "reconfig"), Log: c.hear})
+	c.ensemble, err = nodesim.NewEnsemble(nodesim.EnsembleOptions{Seed: uint64(seed), Members: nodes, Reconfig: slices.Contains(faults, "reconfig"), Drift: drift, Log: c.hear})
 	return c, err
 }
 
