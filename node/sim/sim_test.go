@@ -19,6 +19,7 @@ var regressions = []struct {
 	{385, Weights, "the same"},
 	{26757, Reconfig, "a member with nobody to vote for ignored the votes of an earlier round, and a quorum needed it"},
 	{34461, Reconfig, "a candidate and a member that followed it waited for each other"},
+	{47349, Reconfig, "the candidate with the longest log got no vote of a member that had not heard of the proposed membership"},
 	{11256, Observers, "no bug: a leader that was cut off learns late that it had been established, after its successor has committed"},
 	{42000, Observers, "no bug: a later leader commits what the one of an epoch between did not have"},
 }

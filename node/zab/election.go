@@ -56,6 +56,7 @@ type election struct {
 	lost int64
 
 	startedMs    int64
+	yieldAtMs    int64 // when a candidate that only the proposed membership has is given up
 	resendMs     int64 // current interval
 	resendAtMs   int64
 	finalizing   bool // a quorum agrees with our vote
@@ -74,6 +75,7 @@ func (c *Core) startElection(lost int64) {
 	e := &c.election
 	e.lost = lost
 	e.startedMs = c.nowMs
+	e.yieldAtMs = c.nowMs + 2*firstShunMs
 	e.resendMs = c.cfg.FirstResendMs
 	e.decided = false
 	e.established = make(map[int64]vote)
@@ -424,6 +426,7 @@ func (c *Core) tickElection() {
 		return
 	}
 	c.reconsiderShunned()
+	c.yield()
 	if e.finalizing && c.nowMs >= e.finalizeAtMs {
 		c.decide(e.vote)
 		return

@@ -146,6 +146,30 @@ func TestCandidateOfCommittedMembership(t *testing.T) {
 	}
 }
 
+// TestCandidateOfProposedMembershipYields: member 4, which only the proposed membership has,
+// has the longest log. Who does not know that membership can't vote for it, and where that
+// vote is needed nobody would ever lead. So the others vote for somebody else in turns.
+func TestCandidateOfProposedMembershipYields(t *testing.T) {
+	const last = 0x200000005
+	c, _ := reconfigurable(t, Boot{AcceptedEpoch: 2, CurrentEpoch: 2, LastZxid: last}, testMembership(t, 4, last))
+	c.Step(0, NotificationReceived{From: 4, N: jute.Notification{
+		State: jute.Looking, Leader: 4, Zxid: last + 1, ElectionEpoch: 1, PeerEpoch: 2, Version: 2,
+	}})
+	for _, at := range []struct{ ms, votesFor int64 }{
+		{0, 4}, {2*firstShunMs - 1, 4}, {2 * firstShunMs, 1}, {3*firstShunMs - 1, 1},
+	} {
+		if c.Step(at.ms, Tick{}); c.election.vote.leader != at.votesFor {
+			t.Errorf("after %d ms member 1 votes for %d, want %d", at.ms, c.election.vote.leader, at.votesFor)
+		}
+	}
+	c.Step(3*firstShunMs, NotificationReceived{From: 4, N: jute.Notification{
+		State: jute.Looking, Leader: 4, Zxid: last + 1, ElectionEpoch: 1, PeerEpoch: 2, Version: 2,
+	}})
+	if c.election.vote.leader != 4 {
+		t.Errorf("member 1 votes for %d, and 4 may be the only one that can lead", c.election.vote.leader)
+	}
+}
+
 // TestAbstainerTakesAnyRound: who is to get a vote by a reconfiguration that it has not heard
 // of has nobody to vote for, and nobody heeds its round. It repeats the votes of others, also
 // if it lost a leader more often than they: without it there may be no quorum.

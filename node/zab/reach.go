@@ -77,6 +77,20 @@ func (c *Core) reconsiderShunned() {
 	}
 }
 
+// yield shuns a candidate that only the proposed membership has, when its election takes long:
+// whoever does not know that membership can't vote for it, and may be needed. The candidate
+// does so, too. It has as long again afterwards, since it may be the only one that can lead.
+func (c *Core) yield() {
+	e := &c.election
+	next := c.members.next
+	if c.nowMs < e.yieldAtMs || next == nil || e.vote.abstains() || c.members.committed.Verifier.Weight(e.vote.leader) > 0 || c.shuns(e.vote.leader) {
+		return
+	}
+	c.unreached(e.vote.leader)
+	e.yieldAtMs = c.nowMs + 2*(c.reach.unled[e.vote.leader].untilMs-c.nowMs)
+	c.startRound(c.ownVote())
+}
+
 // voteElsewhere hears, as a candidate that is not established, whom a voter is for. Those
 // who left for a better one don't come back in this round, nor do those who began another.
 func (c *Core) voteElsewhere(from int64, n *jute.Notification) {
