@@ -162,7 +162,7 @@ func (m *Member) carryOut(e replica.Effect) {
 	case zab.Dial:
 		m.peers.Dial(e.Conn, e.To, e.Master)
 	case zab.Close:
-		if e.Breach {
+		if e.Breach || e.Suspect {
 			m.warnRefused(e)
 		} else {
 			m.log.Info("closing a quorum connection", "conn", e.Conn, "reason", e.Reason)

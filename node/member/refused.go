@@ -24,5 +24,5 @@ func (m *Member) warnRefused(e zab.Close) {
 		}
 		m.refusals[e.Reason] = time.Now()
 	}
-	log("refused a peer that broke the protocol", "conn", e.Conn, "peer", m.peers.PeerOf(e.Conn), "reason", e.Reason)
+	log("refused a peer", "conn", e.Conn, "peer", m.peers.PeerOf(e.Conn), "reason", e.Reason)
 }

@@ -21,6 +21,8 @@ var regressions = []struct {
 	{34461, Reconfig, "a candidate and a member that followed it waited for each other"},
 	{47349, Reconfig, "the candidate with the longest log got no vote of a member that had not heard of the proposed membership"},
 	{11256, Observers, "no bug: a leader that was cut off learns late that it had been established, after its successor has committed"},
+	{51819, Plain, "no bug: a leader that was cut off meets a follower of its successor"},
+	{54111, Local, "no bug: a member connects anew just after its connection answered a ping"},
 	{42000, Observers, "no bug: a later leader commits what the one of an epoch between did not have"},
 }
 

@@ -91,11 +91,12 @@ func (c *Core) stepDownFor(l *learner) {
 // judge gives up an established leadership for a learner that accepted a later epoch, unless it
 // has a history that nobody who followed us can have. Such a one has another ensemble's data, and
 // would win the election and bring it to all: whoever made history of a later epoch was accepted
-// by a quorum, which does not follow us any more.
+// by a quorum, which does not follow us any more. That we may be the last to hear of: then the
+// learner finds its leader when it looks again.
 func (c *Core) judge(l *learner, currentEpoch, zxid int64) {
 	epoch := c.lead.epoch
 	if currentEpoch > epoch || epochOf(zxid) > epoch || currentEpoch == epoch && zxid > c.log.last {
-		c.accuseLearner(l, fmt.Sprintf("member %d has a history of epoch %d to 0x%x, which nobody here can have in epoch %d: "+
+		c.suspectLearner(l, fmt.Sprintf("member %d has a history of epoch %d to 0x%x, which nobody here can have in epoch %d: "+
 			"is its data directory another ensemble's?", l.sid, currentEpoch, zxid, epoch))
 		return
 	}

@@ -39,7 +39,8 @@ type learner struct {
 	// pongs is the number of the ping that it answered last (learnerServed).
 	pongs uint64
 
-	breach bool // it broke the protocol and is being dropped for it
+	// It is being dropped, as it broke the protocol, or may be none of ours.
+	breach, suspect bool
 
 	heardMs    int64
 	deadlineMs int64 // by when it must come to the next stage, before learnerServed
@@ -209,7 +210,8 @@ func (c *Core) tickContest(l *learner) {
 	case other == nil:
 		c.letIn(l, l.claims)
 	case other.pongs > l.contestedPing:
-		c.accuseLearner(l, fmt.Sprintf("member %d is connected already, and alive: do two servers have its id?", l.claims))
+		// Or it answered in its last moment, and will not when the learner comes again.
+		c.suspectLearner(l, fmt.Sprintf("member %d is connected already, and alive: do two servers have its id?", l.claims))
 	case c.nowMs >= l.deadlineMs:
 		c.dropLearner(other, fmt.Sprintf("member %d connected anew", l.claims), true)
 		if c.learner(l.conn) != nil {
@@ -250,7 +252,7 @@ func (c *Core) dropLearner(l *learner, reason string, closing bool) {
 		}
 	}
 	if closing {
-		c.emit(Close{Conn: l.conn, Reason: reason, Breach: l.breach})
+		c.emit(Close{Conn: l.conn, Reason: reason, Breach: l.breach, Suspect: l.suspect})
 	}
 	if l.stage == learnerServed {
 		c.emit(LearnerGone{Conn: l.conn, SID: l.sid})
@@ -269,6 +271,12 @@ func (c *Core) dropLearner(l *learner, reason string, closing bool) {
 // accuseLearner drops a learner that broke the protocol, or is none of ours.
 func (c *Core) accuseLearner(l *learner, reason string) {
 	l.breach = true
+	c.dropLearner(l, reason, true)
+}
+
+// suspectLearner drops a learner that may be none of ours.
+func (c *Core) suspectLearner(l *learner, reason string) {
+	l.suspect = true
 	c.dropLearner(l, reason, true)
 }
 

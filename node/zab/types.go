@@ -195,11 +195,12 @@ type (
 
 	// Close closes a connection after sending what is queued on it. Reason is for the log.
 	// Breach says that the peer did what no honest member of this ensemble does, so that
-	// somebody should look at it.
+	// somebody should look at it; Suspect that one does so at most for a moment.
 	Close struct {
-		Conn   ConnID
-		Reason string
-		Breach bool
+		Conn    ConnID
+		Reason  string
+		Breach  bool
+		Suspect bool
 	}
 
 	// ReadHistory asks for the logged transactions behind After, at most MaxBytes of
