@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -130,28 +131,28 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// testGap expects that a gap job sees how long a server was away.
+// testGap expects that a gap job sees how long a server was away. The server is paused, not
+// killed: one of Apache's that is just starting may take a connection and never answer it.
 func testGap(t *testing.T, b *bench, server member) {
 	t.Helper()
-	j := job{Operation: opSet, Gap: true, Sessions: 4, InFlight: 1, PayloadBytes: 100, DurationMs: 4000}
-	var restartErr error
+	const away = time.Second
+	j := job{Operation: opSet, Gap: true, Sessions: 4, InFlight: 1, PayloadBytes: 100, DurationMs: 3000}
 	result, err := b.load(t.Context(), []member{server}, j, func() error {
-		if err := server.Kill(); err != nil {
+		if err := syscall.Kill(server.PID(), syscall.SIGSTOP); err != nil {
 			return err
 		}
-		time.Sleep(300 * time.Millisecond)
-		restartErr = server.Restart()
-		return nil
+		time.Sleep(away)
+		return syscall.Kill(server.PID(), syscall.SIGCONT)
 	})
-	if err != nil || restartErr != nil {
-		t.Fatal(err, restartErr)
+	if err != nil {
+		t.Fatal(err)
 	}
 	var longest time.Duration
 	for _, p := range result.Pauses {
 		longest = max(longest, time.Duration(p.ToNs-p.FromNs))
 	}
-	if longest < 300*time.Millisecond || result.Operations == 0 {
-		t.Errorf("the longest pause is %v, the server was away longer: %+v", longest, result)
+	if longest < away-away/10 || longest > 2*away || result.Operations == 0 {
+		t.Errorf("the longest pause is %v, the server was away for %v: %+v", longest, away, result)
 	}
 }
 
