@@ -20,6 +20,8 @@ var regressions = []struct {
 	{26757, Reconfig, "a member with nobody to vote for ignored the votes of an earlier round, and a quorum needed it"},
 	{34461, Reconfig, "a candidate and a member that followed it waited for each other"},
 	{47349, Reconfig, "the candidate with the longest log got no vote of a member that had not heard of the proposed membership"},
+	{17085, Reconfig, "all whom a member knew had become observers, and observers answered nobody"},
+	{21901, Reconfig, "a voter of the proposed membership waited for others of it that did not know that they vote"},
 	{11256, Observers, "no bug: a leader that was cut off learns late that it had been established, after its successor has committed"},
 	{51819, Plain, "no bug: a leader that was cut off meets a follower of its successor"},
 	{54111, Local, "no bug: a member connects anew just after its connection answered a ping"},

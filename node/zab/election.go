@@ -224,9 +224,14 @@ func (c *Core) notificationReceived(from int64, n *jute.Notification) {
 }
 
 // observeVote takes a voter's word of who leads. An observer has no part in elections: it
-// asks the voters again and again until a quorum of them names a leader. It answers
-// nobody, since voters answer observers whatever they say.
+// asks the voters again and again until a quorum of them names a leader. It answers who looks
+// for one when it has found one itself: the sender may have missed reconfigurations and know
+// of nobody else.
 func (c *Core) observeVote(from int64, n *jute.Notification) {
+	if c.role != RoleLooking && n.State == jute.Looking {
+		c.sendVote(from)
+		return
+	}
 	if c.role != RoleLooking || c.election.decided || !c.isVoter(from) || !c.isVoter(n.Leader) {
 		return
 	}
@@ -364,14 +369,15 @@ func (c *Core) establishedVote(from int64, v vote) {
 
 // quorumFollows reports whether those who have the leader of v are a quorum, or are one with
 // us. In Apache the follower that makes a quorum complete does not count itself: one that
-// restarted in an election waits until its leader has given up.
+// restarted in an election waits until its leader has given up. Of a proposed membership it
+// needs none: the leader does, and those of its quorum may not know yet that they vote.
 func (c *Core) quorumFollows(v vote) bool {
 	e := &c.election
 	if c.quorumAgrees(e.established, v) {
 		return true
 	}
 	e.agreeing.Add(c.cfg.SID)
-	return c.containsQuorum(e.agreeing)
+	return c.members.committed.Verifier.ContainsQuorum(e.agreeing)
 }
 
 // leads reports whether the leader of v said itself that it leads. Otherwise members

@@ -170,6 +170,56 @@ func TestCandidateOfProposedMembershipYields(t *testing.T) {
 	}
 }
 
+// hears gives a member votes for member 3, which leads, and 2 follows.
+func hears(c *Core) {
+	for from, state := range map[int64]jute.PeerState{2: jute.Following, 3: jute.Leading} {
+		c.Step(0, NotificationReceived{From: from, N: jute.Notification{
+			State: state, Leader: 3, Zxid: 0x200000005, ElectionEpoch: 1, PeerEpoch: 2, Version: 2,
+		}})
+	}
+}
+
+// TestFollowsWithoutProposedQuorum: a leader needs a quorum of the proposed membership, too.
+// Those of it who can't know that they vote wait for the leader, as must who does know.
+func TestFollowsWithoutProposedQuorum(t *testing.T) {
+	const last = 0x200000005
+	c, _ := reconfigurable(t, Boot{AcceptedEpoch: 2, CurrentEpoch: 2, LastZxid: last}, testMembership(t, 7, last))
+	if hears(c); c.Role() != RoleFollowing {
+		t.Errorf("member 1 is %v", c.Role())
+	}
+}
+
+// TestObserverAnswers: who asks an observer for the leader may know of no other member.
+func TestObserverAnswers(t *testing.T) {
+	m := testMembership(t, 3, 0x100000001)
+	m.Quorum[4] = "here"
+	c := New(Config{
+		SID: 4, TickMs: 1000, InitLimitTicks: 10, SyncLimitTicks: 5, FinalizeWaitMs: 200, CommitLogCount: 10,
+		Verifier: m.Verifier, ElectionConfig: m.Text, ConfigVersion: m.Version, QuorumAddresses: m.Quorum,
+	}, Boot{AcceptedEpoch: 2, CurrentEpoch: 2, LastZxid: 0x200000004})
+	c.Step(0, Tick{})
+	answers := func(state jute.PeerState) (n []jute.Notification) {
+		for _, e := range c.Step(0, NotificationReceived{From: 1, N: jute.Notification{
+			State: state, Leader: 1, Zxid: 0x100000004, ElectionEpoch: 1, PeerEpoch: 1, Version: 2,
+		}}) {
+			if send, ok := e.(SendNotification); ok && send.To == 1 {
+				n = append(n, send.N)
+			}
+		}
+		return n
+	}
+	if n := answers(jute.Looking); len(n) > 0 {
+		t.Errorf("it has no leader and answers %+v", n)
+	}
+	hears(c)
+	if n := answers(jute.Looking); len(n) != 1 || n[0].State != jute.Observing || n[0].Leader != 3 || len(n[0].Config) == 0 {
+		t.Errorf("it answers %+v", n)
+	}
+	if n := answers(jute.Following); len(n) > 0 {
+		t.Errorf("it answers an answer: %+v", n)
+	}
+}
+
 // TestAbstainerTakesAnyRound: who is to get a vote by a reconfiguration that it has not heard
 // of has nobody to vote for, and nobody heeds its round. It repeats the votes of others, also
 // if it lost a leader more often than they: without it there may be no quorum.
