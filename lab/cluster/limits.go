@@ -87,8 +87,7 @@ func (l *localCluster) cgroup(controller, member string) string {
 	return filepath.Join(cgroupRoot, controller, namespaceName(l.opts.Run, member))
 }
 
-// Limit implements nemesis.Limiter, with the groups that processes have joined at
-// their start.
+// Limit implements nemesis.Limiter, with the groups in which processes start.
 func (l *localCluster) Limit(_ context.Context, member string, limits nemesis.Limits) error {
 	p, err := l.process(member)
 	if err != nil {
@@ -124,18 +123,22 @@ func (l *localCluster) makeGroups(member string) error {
 	return nil
 }
 
-// joinGroups puts a process into its member's groups, if there are any. It has to be a
-// new one: a group does not count the memory that a process brings with it, so that one
-// which joins late would have room for all that once more. One that has ended can't join,
-// which is no error: its end is seen elsewhere.
-func (l *localCluster) joinGroups(member string, pid int) error {
+// inGroups is a command that joins its member's groups, if there are any, and becomes argv. A
+// process that joined while it runs would not do: a group does not count the memory that a
+// process brings with it, so it would have room for all that once more.
+func (l *localCluster) inGroups(member string, argv []string) []string {
+	var groups []string
 	for _, controller := range []string{"cpu", "memory"} {
-		err := writeNumber(filepath.Join(l.cgroup(controller, member), "cgroup.procs"), pid)
-		if err != nil && !errors.Is(err, os.ErrNotExist) && startTime(pid) != "" {
-			return fmt.Errorf("cluster: %s joins its group: %w", member, err)
+		procs := filepath.Join(l.cgroup(controller, member), "cgroup.procs")
+		if _, err := os.Stat(procs); err == nil {
+			groups = append(groups, procs)
 		}
 	}
-	return nil
+	if len(groups) == 0 {
+		return argv
+	}
+	join := "for group in " + strings.Join(groups, " ") + `; do echo $$ >"$group"; done; exec "$@"`
+	return slices.Concat([]string{"sh", "-ec", join, "sh"}, argv)
 }
 
 // residentBytes is the memory of a process that isn't a cache of files, field

@@ -236,7 +236,8 @@ func (l *localCluster) startProcess(m Member) error {
 	l.mu.Lock()
 	program := l.program(m.Name)
 	l.mu.Unlock()
-	command := exec.Command("ip", "netns", "exec", namespaceName(l.opts.Run, m.Name), program, "serve", filepath.Join(dir, "zoo.cfg"))
+	argv := l.inGroups(m.Name, []string{"ip", "netns", "exec", namespaceName(l.opts.Run, m.Name), program, "serve", filepath.Join(dir, "zoo.cfg")})
+	command := exec.Command(argv[0], argv[1:]...)
 	command.Dir = dir
 	command.Env = append(os.Environ(), "ZOO_MY_ID="+strconv.FormatInt(m.ID, 10))
 	command.Stdout, command.Stderr = log, log
@@ -255,9 +256,6 @@ func (l *localCluster) startProcess(m Member) error {
 	l.mu.Lock()
 	l.processes[m.Name] = p
 	l.mu.Unlock()
-	if err := l.joinGroups(m.Name, p.pid); err != nil {
-		return err
-	}
 	if err := os.WriteFile(filepath.Join(dir, pidName), []byte(strconv.Itoa(p.pid)), 0o644); err != nil {
 		return fmt.Errorf("cluster: start %s: %w", m.Name, err)
 	}
