@@ -225,6 +225,7 @@ func (r *Replica) clientRequest(in *ClientRequest) {
 		r.submit(request{session: c.session, cxid: h.Xid, op: h.Type, body: body, who: *c.caller.Load()})
 	case kind == kindSync:
 		c.queue.Push(queued{header: h, body: body})
+		c.unconfirmed++
 		r.submitSync(c, h, body)
 	default:
 		c.client.Reply(jute.ReplyHeader{Xid: h.Xid, Zxid: -1, Err: jute.CodeUnimplemented}, nil)
@@ -256,6 +257,7 @@ func (r *Replica) syncDone(c *Conn) {
 	for i := range c.queue.All() {
 		if q := &c.queue.All()[i]; !q.done && kindOf(q.header.Type) == kindSync {
 			q.done = true
+			c.unconfirmed--
 			q.answer, q.code = syncReply(q.body)
 			break
 		}
@@ -266,23 +268,17 @@ func (r *Replica) syncDone(c *Conn) {
 
 // release submits the writes of a connection that need not be held any more.
 func (r *Replica) release(c *Conn) {
-	syncs := false
-	for i := range c.queue.All() {
-		q := &c.queue.All()[i]
-		switch kind := kindOf(q.header.Type); {
-		case kind == kindSync && !q.done:
-			syncs = true
-		case kind == kindLocal && syncs:
+	c.eachFree(func(q *queued) {
+		if q.held == nil {
 			return
-		case q.held != nil:
-			asked := request{session: c.session, cxid: q.header.Xid, op: q.header.Type, body: q.body, who: *q.held}
-			q.held = nil
-			if !r.cfg.Audit {
-				q.body = nil
-			}
-			r.submit(asked)
 		}
-	}
+		asked := request{session: c.session, cxid: q.header.Xid, op: q.header.Type, body: q.body, who: *q.held}
+		q.held = nil
+		if !r.cfg.Audit {
+			q.body = nil
+		}
+		r.submit(asked)
+	})
 }
 
 // answer finishes what waits on this member for a transaction that was just applied.

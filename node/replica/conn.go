@@ -41,9 +41,11 @@ type Conn struct {
 
 	// Owned by Step. Invariant between two steps: the first request, if any, is a write or
 	// a sync whose outcome is not known; local requests stand only behind one.
-	queue  fifo.Queue[queued]
-	serial uint64 // rises with each connection
-	closed bool   // ClientClosed came, or Close was called
+	queue fifo.Queue[queued]
+	// unconfirmed counts the syncs in queue whose outcome is not known.
+	unconfirmed int
+	serial      uint64 // rises with each connection
+	closed      bool   // ClientClosed came, or Close was called
 	// sinceMs is when the connection asked for its session.
 	sinceMs int64
 	// attachedAt is where the log ended when the session was attached. What is in it was
@@ -90,6 +92,12 @@ func (c *Conn) outcomeOf(h *jute.TxnHeader) *queued {
 // behind it may take effect first; a read that stands between the two, and waits for the
 // sync, would see what its client wrote later.
 func (c *Conn) holds() bool {
+	return c.unconfirmed > 0 && !c.eachFree(func(*queued) {})
+}
+
+// eachFree goes through the queue up to the first read behind an unconfirmed sync, and reports
+// whether there is no such read. Writes behind it are held.
+func (c *Conn) eachFree(do func(*queued)) bool {
 	syncs := false
 	for i := range c.queue.All() {
 		q := &c.queue.All()[i]
@@ -97,10 +105,11 @@ func (c *Conn) holds() bool {
 		case kind == kindSync && !q.done:
 			syncs = true
 		case kind == kindLocal && syncs:
-			return true
+			return false
 		}
+		do(q)
 	}
-	return false
+	return true
 }
 
 // NewConn makes a connection's state. ids are what the transport itself proves, such as
@@ -141,5 +150,5 @@ func (c *Conn) cutOff(reason string) {
 func (c *Conn) end() {
 	c.closed = true
 	c.ready.Store(false)
-	c.queue = fifo.Queue[queued]{}
+	c.queue, c.unconfirmed = fifo.Queue[queued]{}, 0
 }
