@@ -43,9 +43,7 @@ func TestLocalSessions(t *testing.T) {
 				awaitMetric(t, want, "zk_local_sessions", "1")
 				awaitMetric(t, got, "zk_local_sessions", "1")
 				for _, word := range []string{"dump", "cons", "srvr"} {
-					if want, got := shape(word, ask(t, want, word)), shape(word, ask(t, got, word)); got != want {
-						t.Errorf("%s of a %s answers\n%s\nApache:\n%s", word, mode, got, want)
-					}
+					compareWord(t, word, want, got)
 				}
 			}
 		})

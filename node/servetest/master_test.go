@@ -32,9 +32,7 @@ func TestObserverMastersShown(t *testing.T) {
 				t.Fatal("the members have other roles")
 			}
 			for _, word := range []string{"srvr", "dump", "cons"} {
-				if want, got := shape(word, ask(t, want, word)), shape(word, ask(t, got, word)); got != want {
-					t.Errorf("%s of a %s answers\n%s\nApache:\n%s", word, mode, got, want)
-				}
+				compareWord(t, word, want, got)
 			}
 			compareCommands(t, javaAdmins[i], oursAdmins[i], []string{"observers", "observer_connection_stat_reset", "observers", "server_stats"})
 		})
