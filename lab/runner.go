@@ -172,7 +172,8 @@ func (r *runner) prepare(ctx context.Context, scratch string) error {
 	r.begin(fmt.Sprintf("starting %d members", r.options.Nodes), 0, nil)
 	r.cluster, err = cluster.New(ctx, cluster.Options{
 		Driver: r.options.Driver, Nodes: r.options.Nodes, ComposeFile: r.options.Compose, Image: r.options.Image,
-		Binary: binary, Config: r.options.Config, Image2: r.options.Image2, Binary2: r.options.Binary2, Faults: faultNames(r.kinds), Logger: r.logger,
+		Binary: binary, Config: r.options.Config, Image2: r.options.Image2, Binary2: r.options.Binary2, Faults: faultNames(r.kinds),
+		Logger: r.logger, Notice: r.progress.say,
 	})
 	return err
 }

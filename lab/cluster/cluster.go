@@ -112,11 +112,16 @@ type Options struct {
 	Config []string
 	// Logger takes what the driver does; nil discards it.
 	Logger *slog.Logger
+	// Notice tells a person what now takes long and only once; nil tells nobody.
+	Notice func(format string, args ...any)
 }
 
 func (o *Options) normalize() error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Notice == nil {
+		o.Notice = func(string, ...any) {}
 	}
 	if o.Nodes < 1 || o.Nodes > MaxNodes {
 		return fmt.Errorf("cluster: %d nodes, want 1 to %d", o.Nodes, MaxNodes)

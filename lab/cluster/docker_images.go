@@ -81,7 +81,7 @@ func (d *dockerCluster) ensurePulled(ctx context.Context, name string) error {
 	if !errdefs.IsNotFound(err) {
 		return fmt.Errorf("cluster: image %s: %w", name, err)
 	}
-	d.opts.Logger.Info("pulling image", "image", name)
+	d.opts.Notice("pulling the image %s, which the engine does not have", name)
 	progress, err := d.cli.ImagePull(ctx, name, image.PullOptions{})
 	if err != nil {
 		return fmt.Errorf("cluster: image %s is not on the engine and can't be pulled: %w", name, err)
@@ -151,7 +151,7 @@ func (d *dockerCluster) ensureBase(ctx context.Context, dockerfile, contextDir s
 	if _, err := d.cli.ImageInspect(ctx, base); err == nil {
 		return nil
 	}
-	d.opts.Logger.Info("base image is missing, making it", "image", base)
+	d.opts.Notice("making the base image %s, which the engine does not have: about half a minute, once", base)
 	script, err := filepath.Abs(filepath.Join(contextDir, "base.sh"))
 	if err != nil {
 		return fmt.Errorf("cluster: base image: %w", err)
