@@ -18,11 +18,11 @@ type FaultOutcome struct {
 // happened at least once.
 const NonVacuous = "non-vacuous"
 
-// CheckNonVacuous fails a run that proves nothing: a fault was asked for and
-// none was seen in effect, or an operation kind of the workload never
-// succeeded. Asked names the kinds of faults that the run was to have. A fault
-// that was never seen healed fails the run too, because what came after it,
-// recovery and final reads, was then no test.
+// CheckNonVacuous looks whether a run proves anything. It fails one in which an operation
+// kind of the workload never succeeded. Undecided is one in which a kind of fault was
+// asked for and never seen in effect, which may be for a machine that is too busy, or one
+// was never seen healed, because what came after it, recovery and final reads, was then no
+// test. Asked names the kinds of faults that the run was to have.
 func CheckNonVacuous(history []Op, kinds []string, asked []string, outcomes []FaultOutcome) Result {
 	result := Result{Checker: NonVacuous, Verdict: VerdictOK, Stats: map[string]any{}}
 	succeeded := make(map[string]int)
@@ -32,10 +32,14 @@ func CheckNonVacuous(history []Op, kinds []string, asked []string, outcomes []Fa
 		}
 	}
 	var complaints []string
+	complain := func(v Verdict, format string, args ...any) {
+		result.Verdict = result.Verdict.Merge(v)
+		complaints = append(complaints, fmt.Sprintf(format, args...))
+	}
 	for _, kind := range kinds {
 		result.Stats["ok-"+kind] = succeeded[kind]
 		if succeeded[kind] == 0 {
-			complaints = append(complaints, fmt.Sprintf("no %s ever succeeded", kind))
+			complain(VerdictFail, "no %s ever succeeded", kind)
 		}
 	}
 	effective := make(map[string]int)
@@ -44,7 +48,7 @@ func CheckNonVacuous(history []Op, kinds []string, asked []string, outcomes []Fa
 			effective[outcome.Name]++
 		}
 		if outcome.Effective && !outcome.Healed {
-			complaints = append(complaints, fmt.Sprintf("a %s was never seen healed (%s)", outcome.Name, outcome.Detail))
+			complain(VerdictUnknown, "a %s was never seen healed (%s)", outcome.Name, outcome.Detail)
 		}
 	}
 	wanted := append([]string(nil), asked...)
@@ -52,11 +56,10 @@ func CheckNonVacuous(history []Op, kinds []string, asked []string, outcomes []Fa
 	for _, fault := range wanted {
 		result.Stats["effective-"+fault] = effective[fault]
 		if effective[fault] == 0 {
-			complaints = append(complaints, fmt.Sprintf("no %s was ever seen in effect", fault))
+			complain(VerdictUnknown, "no %s was ever seen in effect", fault)
 		}
 	}
 	if len(complaints) > 0 {
-		result.Verdict = VerdictFail
 		result.Cause = "the run proves nothing: " + strings.Join(complaints, "; ")
 		for _, complaint := range complaints {
 			result.Failures = append(result.Failures, Failure{Cause: complaint})

@@ -110,20 +110,22 @@ func TestNonVacuous(t *testing.T) {
 		history  []Op
 		asked    []string
 		outcomes []FaultOutcome
+		verdict  Verdict
 		cause    string
 	}{
-		{"no faults asked for", good.history, nil, nil, ""},
-		{"fault in effect", good.history, []string{"kill"}, []FaultOutcome{kill, {Name: "kill"}}, ""},
-		{"fault never in effect", good.history, []string{"kill"}, []FaultOutcome{{Name: "kill"}}, "no kill was ever seen in effect"},
-		{"one of two kinds never in effect", good.history, []string{"kill", "pause"}, []FaultOutcome{kill}, "no pause was ever seen in effect"},
-		{"never healed", good.history, []string{"kill"}, []FaultOutcome{{Name: "kill", Effective: true}}, "a kill was never seen healed"},
-		{"no read", good.history[:4], nil, nil, "no read ever succeeded"},
-		{"nothing at all", nil, nil, nil, "no read ever succeeded; no write ever succeeded; no cas ever succeeded"},
+		{"no faults asked for", good.history, nil, nil, VerdictOK, ""},
+		{"fault in effect", good.history, []string{"kill"}, []FaultOutcome{kill, {Name: "kill"}}, VerdictOK, ""},
+		{"fault never in effect", good.history, []string{"kill"}, []FaultOutcome{{Name: "kill"}}, VerdictUnknown, "no kill was ever seen in effect"},
+		{"one of two kinds never in effect", good.history, []string{"kill", "pause"}, []FaultOutcome{kill}, VerdictUnknown, "no pause was ever seen in effect"},
+		{"never healed", good.history, []string{"kill"}, []FaultOutcome{{Name: "kill", Effective: true}}, VerdictUnknown, "a kill was never seen healed"},
+		{"broken and too busy", nil, []string{"kill"}, nil, VerdictFail, "no kill was ever seen in effect"},
+		{"no read", good.history[:4], nil, nil, VerdictFail, "no read ever succeeded"},
+		{"nothing at all", nil, nil, nil, VerdictFail, "no read ever succeeded; no write ever succeeded; no cas ever succeeded"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			result := CheckNonVacuous(test.history, kinds, test.asked, test.outcomes)
-			if want := map[bool]Verdict{true: VerdictOK, false: VerdictFail}[test.cause == ""]; result.Verdict != want {
-				t.Fatalf("verdict %s: %s", result.Verdict, result.Cause)
+			if result.Verdict != test.verdict {
+				t.Fatalf("verdict %s, want %s: %s", result.Verdict, test.verdict, result.Cause)
 			}
 			if !strings.Contains(result.Cause, test.cause) {
 				t.Fatalf("cause %q, want %q", result.Cause, test.cause)
