@@ -1,6 +1,7 @@
 package store
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/url"
@@ -18,7 +19,7 @@ const independentDir = "independent"
 // WriteKeys replaces independent/KEY/ of each key that a checker found a violation of:
 // results.edn with those violations alone, and history.edn with the operations on that
 // key, whose values stand without it, and the nemesis's. A key that can't be the name of
-// a directory is escaped as in a URL. Keys without a violation get no directory: they
+// a directory is escaped as in a URL, and of a long one the end is a checksum. Keys without a violation get no directory: they
 // may be many, and history.edn has them.
 func (r *Run) WriteKeys(results Results, ops []workloads.Op) error {
 	if err := os.RemoveAll(r.Path(independentDir)); err != nil {
@@ -54,14 +55,18 @@ func (r *Run) writeKey(key string, results Results, ops []workloads.Op) error {
 	return r.Write(filepath.Join(dir, HistoryEDN), func(w io.Writer) error { return history.WriteEDN(w, ops) })
 }
 
-// keyName makes one name of a directory of any key, and never "." or "..".
+// keyName makes one name of a directory of any key, another one of each, and never "." or "..".
 func keyName(key string) string {
 	name := url.PathEscape(key)
 	if strings.Trim(name, ".") == "" {
 		name = strings.ReplaceAll(name, ".", "%2E")
 	}
 	const longest = 200 // of the 255 bytes that file systems take
-	return name[:min(len(name), longest)]
+	if len(name) <= longest {
+		return name
+	}
+	sum := sha256.Sum256([]byte(key)) // tells keys apart that begin alike
+	return fmt.Sprintf("%s~%x", name[:longest], sum[:8])
 }
 
 func operationsOn(key string, ops []workloads.Op) (own []workloads.Op, some bool) {

@@ -211,3 +211,23 @@ func TestKeysWithViolationsAreKeptAlone(t *testing.T) {
 		t.Errorf("the old findings are still there: %v", err)
 	}
 }
+
+// Keys that begin alike, for longer than a name of a directory may be, don't share one.
+func TestLongKeysHaveDirectoriesOfTheirOwn(t *testing.T) {
+	run := &Run{Dir: t.TempDir()}
+	begin := strings.Repeat("/ä", 100)
+	var failures []workloads.Failure
+	var ops []workloads.Op
+	for _, end := range []string{"", "a", "b"} {
+		failures = append(failures, workloads.Failure{Key: begin + end, Cause: "stale"})
+		ops = append(ops, workloads.Op{Index: len(ops), Type: workloads.OK, F: "read", Key: begin + end, Version: -1})
+	}
+	results := Results{Verdict: workloads.VerdictFail, Checkers: []workloads.Result{{Checker: "linearizable", Verdict: workloads.VerdictFail, Failures: failures}}}
+	if err := run.WriteKeys(results, ops); err != nil {
+		t.Fatal(err)
+	}
+	all, err := os.ReadDir(run.Path("independent"))
+	if err != nil || len(all) != len(ops) {
+		t.Errorf("%d keys have the directories %v, error %v", len(ops), all, err)
+	}
+}
