@@ -21,19 +21,22 @@ type Cluster struct {
 	ensemble *nodesim.Ensemble
 	seed     int64
 	members  []cluster.Member
-	logs     []strings.Builder         // by member
-	blocked  map[string][]nemesis.Link // by the id of the fault
-	shapes   map[string]shaping        // the same
-	killed   map[int64]bool            // by a fault, and not started again
-	current  *task                     // who runs now
-	tasks    map[*task]struct{}        // those that have not ended
+	logs     []strings.Builder // by member
+	own      [][]ownSnapshot   // by member: its own snapshots that thinOut knows of, oldest first
+	// keptBytes is keptSnapshotBytes, or what a test sets it to.
+	keptBytes int64
+	blocked   map[string][]nemesis.Link // by the id of the fault
+	shapes    map[string]shaping        // the same
+	killed    map[int64]bool            // by a fault, and not started again
+	current   *task                     // who runs now
+	tasks     map[*task]struct{}        // those that have not ended
 }
 
 // New makes an ensemble whose members start at once, in the virtual time of Drive. Faults
 // names what may be asked of the nemesis. With drift no member's clock is right.
 func New(seed int64, nodes int, faults []string, drift bool) (*Cluster, error) {
 	c := &Cluster{
-		seed: seed, logs: make([]strings.Builder, nodes),
+		seed: seed, logs: make([]strings.Builder, nodes), own: make([][]ownSnapshot, nodes), keptBytes: keptSnapshotBytes,
 		blocked: make(map[string][]nemesis.Link), shapes: make(map[string]shaping), killed: make(map[int64]bool), tasks: make(map[*task]struct{}),
 	}
 	for id := int64(1); id <= int64(nodes); id++ {
@@ -57,6 +60,7 @@ func (c *Cluster) hear(at time.Time, line string) {
 			level = "ERROR"
 		}
 		fmt.Fprintf(&c.logs[i], "time=%s level=%s msg=%q\n", at.UTC().Format(time.RFC3339Nano), level, text)
+		c.thinOut(i, text)
 	}
 }
 

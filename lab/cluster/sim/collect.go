@@ -79,14 +79,18 @@ func (c *Cluster) Tree(member, skip string) (map[string]workloads.TreeNode, erro
 	return nodes, nil
 }
 
-// Collect implements cluster.Cluster.
+// Collect implements cluster.Cluster. Of a long run what members leave is large: no more
+// than that of one is copied at a time.
 func (c *Cluster) Collect(_ context.Context, dir string) error {
-	files, err := c.Files()
-	if err == nil {
-		err = os.CopyFS(dir, files)
-	}
-	if err != nil {
-		return fmt.Errorf("sim: collect: %w", err)
+	for i := range c.members {
+		files := make(fstest.MapFS)
+		err := c.addMember(files, i)
+		if err == nil {
+			err = os.CopyFS(dir, files)
+		}
+		if err != nil {
+			return fmt.Errorf("sim: collect: %w", err)
+		}
 	}
 	return nil
 }
@@ -94,18 +98,26 @@ func (c *Cluster) Collect(_ context.Context, dir string) error {
 // Files are what Collect writes: of each member its log, its state and its data directory.
 func (c *Cluster) Files() (fs.FS, error) {
 	files := make(fstest.MapFS)
-	for i, member := range c.members {
-		state, err := json.Marshal(map[string]string{"State": c.ensemble.State(member.ID).String()})
-		if err != nil {
+	for i := range c.members {
+		if err := c.addMember(files, i); err != nil {
 			return nil, err
-		}
-		files[member.Name+"/node.log"] = &fstest.MapFile{Data: []byte(c.logs[i].String()), Mode: 0o644}
-		files[member.Name+"/state.json"] = &fstest.MapFile{Data: state, Mode: 0o644}
-		if err := addFiles(files, c.ensemble.Disk(member.ID), nodesim.DataDir, member.Name+"/data"); err != nil {
-			return nil, fmt.Errorf("the disk of %s: %w", member.Name, err)
 		}
 	}
 	return files, nil
+}
+
+func (c *Cluster) addMember(files fstest.MapFS, i int) error {
+	member := c.members[i]
+	state, err := json.Marshal(map[string]string{"State": c.ensemble.State(member.ID).String()})
+	if err != nil {
+		return err
+	}
+	files[member.Name+"/node.log"] = &fstest.MapFile{Data: []byte(c.logs[i].String()), Mode: 0o644}
+	files[member.Name+"/state.json"] = &fstest.MapFile{Data: state, Mode: 0o644}
+	if err := addFiles(files, c.ensemble.Disk(member.ID), nodesim.DataDir, member.Name+"/data"); err != nil {
+		return fmt.Errorf("the disk of %s: %w", member.Name, err)
+	}
+	return nil
 }
 
 // addFiles adds a file of a simulated disk, or all in a directory.

@@ -135,3 +135,46 @@ var (
 	damages = []string{"log-truncated", "log-corrupted", "snapshot-truncated", "snapshot-corrupted", "data-lost"}
 	breaks  = []string{"disk-full", "disk-error", "disk-slow"}
 )
+
+// A member keeps its newest snapshots: the last few, and more while all together take less
+// than so many bytes. In a run of usual length they do.
+const (
+	keptSnapshots     = 3
+	keptSnapshotBytes = 8 << 20
+)
+
+// ownSnapshot is one that a member took itself.
+type ownSnapshot struct {
+	path      string
+	sizeBytes int64
+}
+
+// thinOut removes the oldest of the snapshots that a member took itself, once there are more
+// than it keeps: of a long run they would be most of what this process holds. It follows
+// the member's story. The logs stay, as does the first snapshot, so that a log can be cut
+// where it could be before; and so do those that came from a leader, which explain a gap.
+// Nothing is synced, so that a power failure may bring a file back.
+func (c *Cluster) thinOut(i int, text string) {
+	if strings.HasPrefix(text, "installs a snapshot") { // which may bear a name that we know
+		c.own[i] = nil
+	}
+	words := strings.Fields(text)
+	if len(words) != 3 || words[0] != "snapshot" || words[2] != "<nil>" {
+		return
+	}
+	disk, path := c.ensemble.Disk(c.members[i].ID), words[1]
+	info, err := disk.Stat(path)
+	if err != nil {
+		return // a fault has removed it
+	}
+	own, sum := append(c.own[i], ownSnapshot{path, info.SizeBytes}), int64(0)
+	for _, snapshot := range own {
+		sum += snapshot.sizeBytes
+	}
+	for len(own) > keptSnapshots && sum > c.keptBytes {
+		_ = disk.Remove(own[0].path) // which a fault may have done
+		sum -= own[0].sizeBytes
+		own = own[1:]
+	}
+	c.own[i] = own
+}
