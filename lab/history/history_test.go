@@ -2,6 +2,8 @@ package history
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"zoolab/workloads"
@@ -225,6 +228,75 @@ func TestKilledLabKeepsItsHistory(t *testing.T) {
 func TestBadJSONNamesTheLine(t *testing.T) {
 	_, err := Read(strings.NewReader("{\"index\":0,\"type\":\"ok\",\"f\":\"read\"}\n{\"index\":1,\"type\":\"perhaps\"}\n"))
 	if err == nil || !strings.Contains(err.Error(), "line 2") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// The quick reader takes what the lab writes, but for escaped text, and reads it as
+// encoding/json does.
+func TestLinesAreReadAsJSON(t *testing.T) {
+	quick := 0
+	for _, op := range sample() {
+		line, err := appendJSON(nil, op)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := lineReader{texts: make(map[string]string)}
+		if got, ok := l.read(line); ok {
+			quick++
+			if !reflect.DeepEqual(got, op) {
+				t.Errorf("%s reads %+v", line, got)
+			}
+		}
+	}
+	if escaped := 1; quick != len(sample())-escaped {
+		t.Errorf("%d of %d lines were read without encoding/json", quick, len(sample()))
+	}
+}
+
+func FuzzLine(f *testing.F) {
+	for _, op := range sample() {
+		line, err := appendJSON(nil, op)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(line)
+	}
+	f.Add([]byte(`{"index":01,"time":-0,"type":"ok","process":0,"f":"read","value":[1 2],"version":4294967296}` + "\n"))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		l := lineReader{texts: make(map[string]string)}
+		got, ok := l.read(line)
+		if !ok {
+			return
+		}
+		if want, err := parseJSON(line); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q reads %+v, want %+v, %v", line, got, want, err)
+		}
+	})
+}
+
+// Blocks of lines keep their order, and a bad line its number, wherever they are cut. A last
+// line without its end is left out.
+func TestLongHistoriesAreReadInOrder(t *testing.T) {
+	const lines = 30_000 // some megabytes
+	ops := make([]workloads.Op, lines)
+	for i := range ops {
+		ops[i] = workloads.Op{Index: i, F: "write", Key: strings.Repeat("k", i%97), Value: int64(i), Version: -1}
+	}
+	var file bytes.Buffer
+	if err := Write(&file, ops); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Read(iotest.OneByteReader(io.MultiReader(bytes.NewReader(file.Bytes()), strings.NewReader(`{"index":3`))))
+	if err != nil || !reflect.DeepEqual(got, ops) {
+		t.Errorf("read %d operations of %d, error %v", len(got), lines, err)
+	}
+	file.WriteString("what\n")
+	if _, err := Read(io.MultiReader(&file, strings.NewReader(strings.Repeat("never read\n", 1_000_000)))); err == nil || !strings.Contains(err.Error(), "line 30001:") {
+		t.Errorf("error %v", err)
+	}
+	broken := errors.New("broken disk")
+	if _, err := Read(io.MultiReader(strings.NewReader("{\"index\":0,\"type\":\"ok\",\"f\":\"read\"}\n"), iotest.ErrReader(broken))); !errors.Is(err, broken) || !strings.Contains(err.Error(), "line 2:") {
 		t.Errorf("error %v", err)
 	}
 }

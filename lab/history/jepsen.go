@@ -4,16 +4,18 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"strconv"
 
 	"zoolab/workloads"
 )
 
 // WriteEDN writes a history as Jepsen does: one map a line.
 func WriteEDN(w io.Writer, ops []workloads.Op) error {
-	out := bufio.NewWriter(w)
+	out := bufio.NewWriterSize(w, writeBufferBytes)
+	words := keywords{}
 	var line []byte
 	for i := range ops {
-		line = append(AppendEDN(line[:0], toEntries(&ops[i])), '\n')
+		line = append(appendOp(line[:0], &ops[i], words), '\n')
 		if _, err := out.Write(line); err != nil {
 			return err
 		}
@@ -21,30 +23,57 @@ func WriteEDN(w io.Writer, ops []workloads.Op) error {
 	return out.Flush()
 }
 
-func toEntries(op *workloads.Op) []Entry {
-	entries := make([]Entry, 0, 12)
-	entries = append(entries, Entry{"index", op.Index}, Entry{"time", op.TimeNs}, Entry{"type", Keyword(op.Type.String())})
-	entries = append(entries, Entry{"process", processOf(op)})
-	entries = append(entries, Entry{"f", MakeKeyword(op.F)}, Entry{"value", valueOf(op)})
+// writeBufferBytes is how much of a history is written at a time.
+const writeBufferBytes = 1 << 16
+
+// keywords remembers what MakeKeyword makes of the few functions of a history.
+type keywords map[string]Keyword
+
+func (k keywords) of(f string) Keyword {
+	word, known := k[f]
+	if !known {
+		word = MakeKeyword(f)
+		k[f] = word
+	}
+	return word
+}
+
+// appendOp appends an operation as AppendEDN would a map, without the garbage.
+func appendOp(dst []byte, op *workloads.Op, words keywords) []byte {
+	dst = strconv.AppendInt(append(dst, "{:index "...), int64(op.Index), 10)
+	dst = strconv.AppendInt(append(dst, ", :time "...), op.TimeNs, 10)
+	dst = append(append(dst, ", :type :"...), op.Type.String()...)
+	dst = appendProcess(append(dst, ", :process "...), op)
+	dst = append(append(dst, ", :f :"...), words.of(op.F)...)
+	dst = appendOpValue(append(dst, ", :value "...), op)
 	if op.Node != "" {
-		entries = append(entries, Entry{"node", op.Node})
+		dst = appendString(append(dst, ", :node "...), op.Node)
 	}
-	if op.Zxid != 0 {
-		entries = append(entries, Entry{"zxid", op.Zxid})
-	}
-	if op.Mzxid != 0 {
-		entries = append(entries, Entry{"mzxid", op.Mzxid})
-	}
-	if op.Version != -1 {
-		entries = append(entries, Entry{"version", op.Version})
-	}
-	if op.Session != 0 {
-		entries = append(entries, Entry{"session", op.Session})
-	}
+	dst = appendNumber(dst, ", :zxid ", op.Zxid, 0)
+	dst = appendNumber(dst, ", :mzxid ", op.Mzxid, 0)
+	dst = appendNumber(dst, ", :version ", int64(op.Version), -1)
+	dst = appendNumber(dst, ", :session ", op.Session, 0)
 	if op.Error != "" {
-		entries = append(entries, Entry{"error", op.Error})
+		dst = appendString(append(dst, ", :error "...), op.Error)
 	}
-	return entries
+	return append(dst, '}')
+}
+
+// appendProcess appends how Jepsen names the process of an operation.
+func appendProcess(dst []byte, op *workloads.Op) []byte {
+	if op.Process == workloads.NemesisProcess {
+		return append(dst, ":nemesis"...)
+	}
+	return strconv.AppendInt(dst, int64(op.Process), 10)
+}
+
+// appendOpValue appends the operation's value, behind its independent key if it has one.
+func appendOpValue(dst []byte, op *workloads.Op) []byte {
+	if op.Key == "" {
+		return AppendEDN(dst, op.Value)
+	}
+	dst = append(appendString(append(dst, '['), op.Key), ' ')
+	return append(AppendEDN(dst, op.Value), ']')
 }
 
 // ReadEDN reads a history in Jepsen's form, this lab's or another's: a map for each

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -205,26 +204,6 @@ func ReadFile(path string) ([]workloads.Op, error) {
 		return nil, fmt.Errorf("%s is damaged: %w; to judge what stands before it, cut the file off there", path, err)
 	}
 	return ops, nil
-}
-
-// Read reads the form of history.jsonl.
-func Read(r io.Reader) ([]workloads.Op, error) {
-	var ops []workloads.Op
-	reader := bufio.NewReaderSize(r, 1<<16)
-	for number := 1; ; number++ {
-		data, err := reader.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return ops, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", number, err)
-		}
-		op, err := parseJSON(data)
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", number, err)
-		}
-		ops = append(ops, op)
-	}
 }
 
 // Write writes the form of history.jsonl.
