@@ -1,16 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
+	"time"
 
 	"zoolab/lab/history"
 	"zoolab/lab/report"
@@ -29,10 +28,45 @@ func madeBy(meta *store.Meta) string {
 	return ""
 }
 
-// check judges a run by what its directory holds, writes the results and the
+// errNotJudged says that somebody ended the lab while it judged a run.
+var errNotJudged = errors.New("interrupted while checking, so that there is no verdict")
+
+// patience is how long a check may go on after it was interrupted: small ones end within.
+const patience = time.Second
+
+// checkUntil judges a run by what its directory holds, writes the results and the
 // report, and returns the verdict. A run that has just ended and one that is
-// checked again years later take the same way.
-func check(run *store.Run) (store.Results, error) {
+// checked again years later take the same way. When ctx ends, it returns after patience
+// at most, and leaves behind what works on: who calls is about to end the process. A file of
+// the run is then the old one or the new one, never a part.
+func checkUntil(ctx context.Context, run *store.Run) (store.Results, error) {
+	var results store.Results
+	ended := make(chan error, 1)
+	go func() {
+		ended <- sideBySide(func() (err error) {
+			results, err = checkAll(ctx, run)
+			return err
+		})
+	}()
+	enough := make(chan struct{})
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(patience, func() { close(enough) }) })()
+	var err error
+	select {
+	case err = <-ended:
+	case <-enough:
+		err = errNotJudged
+	}
+	if errors.Is(err, errNotJudged) {
+		return store.Results{}, fmt.Errorf("%w; what was recorded is kept, check it with: go run ./lab check %s", errNotJudged, run.Dir)
+	}
+	return results, err
+}
+
+// check is checkUntil the end.
+func check(run *store.Run) (store.Results, error) { return checkUntil(context.Background(), run) }
+
+// checkAll ends early between two files at most.
+func checkAll(ctx context.Context, run *store.Run) (store.Results, error) {
 	meta, err := run.ReadMeta()
 	if err != nil {
 		return store.Results{}, err
@@ -58,7 +92,7 @@ func check(run *store.Run) (store.Results, error) {
 	if err := run.WriteResults(results); err != nil {
 		return results, err
 	}
-	return results, writeArtifacts(outcome{run: run, meta: meta, results: results}, e.ops)
+	return results, writeArtifacts(ctx, outcome{run: run, meta: meta, results: results}, e.ops)
 }
 
 // evidence is what a run is judged by. It comes from the run's directory or, of a simulated
@@ -93,17 +127,22 @@ func (e *evidence) judgeOwn() ([]workloads.Result, error) {
 	}
 	checkers := workload.Checkers(workloads.DefaultBounds)
 	results := make([]workloads.Result, len(checkers))
-	var side errgroup.Group // a large history keeps each busy for seconds
-	side.SetLimit(runtime.GOMAXPROCS(0))
+	var members []workloads.Result
+	tasks := []func() error{func() error { // the longest of them first
+		members = e.checkMembers(workloads.DefaultBounds)
+		return nil
+	}}
 	for i := range checkers {
-		side.Go(func() error {
+		tasks = append(tasks, func() error {
 			results[i] = guarded(checkers[i], e.ops)
 			return nil
 		})
 	}
-	_ = side.Wait() // no checker gives an error
+	if err := sideBySide(tasks...); err != nil {
+		return nil, err
+	}
 	results = append(results, checkComplete(e.meta, len(e.ops)), checkNonVacuous(e.meta, workload.Kinds, e.ops))
-	results = append(results, e.checkMembers(workloads.DefaultBounds)...)
+	results = append(results, members...)
 	if e.meta.Sessions != nil {
 		results = append(results, workloads.CheckExpiry(*e.meta.Sessions, workloads.DefaultBounds))
 	}

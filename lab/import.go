@@ -43,9 +43,11 @@ func importCommand(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return crash(stderr, fmt.Errorf("import: %w", err))
 	}
-	results, err := check(run)
+	ctx, stop := interrupted()
+	defer stop()
+	results, err := checkUntil(ctx, run)
 	if err != nil {
-		return crash(stderr, fmt.Errorf("import: %w", err))
+		return noVerdict(ctx, stderr, fmt.Errorf("import: %w", err))
 	}
 	printResults(stdout, run, results)
 	return exitCode(results.Verdict)

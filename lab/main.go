@@ -18,6 +18,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"runtime/debug"
@@ -113,8 +114,12 @@ func crash(stderr io.Writer, err error) int {
 }
 
 // noVerdict ends the lab after an error that leaves no verdict. That is no fault of the lab's
-// where somebody ended it before the first operation.
+// where somebody ended it before the first operation, or while it judged.
 func noVerdict(ctx context.Context, stderr io.Writer, err error) int {
+	if errors.Is(err, errNotJudged) {
+		fmt.Fprintf(stderr, "lab: %v\n", err)
+		return exitUnknown
+	}
 	if ctx.Err() == nil || !errors.Is(err, errNotStarted) {
 		return crash(stderr, err)
 	}
@@ -167,7 +172,12 @@ func listCommand(args []string, stdout, stderr *os.File) int {
 	if err := cmdline.Parse(flags, args); err != nil || flags.NArg() > 0 {
 		return badArguments(stderr, fmt.Errorf("list: want at most -store DIR, got %q%s", args, because(err)))
 	}
-	if err := store.Open(root).Check(); err != nil {
+	err := haveStore(root)
+	if errors.Is(err, fs.ErrNotExist) && !given(flags, "store") {
+		fmt.Fprintf(stdout, "no runs in %s yet; `go run ./lab` makes one\n", root)
+		return exitValid
+	}
+	if err != nil {
 		return badArguments(stderr, fmt.Errorf("list: -store: %w", err))
 	}
 	runs, err := store.Open(root).List()
@@ -189,6 +199,17 @@ func listCommand(args []string, stdout, stderr *os.File) int {
 	return exitValid
 }
 
+// haveStore says what keeps root from being a directory of runs that are there already.
+func haveStore(root string) error {
+	if err := store.Open(root).Check(); err != nil {
+		return err
+	}
+	if _, err := os.Stat(root); err != nil {
+		return fmt.Errorf("%w: `go run ./lab` keeps its runs in %s, others are named with -store", err, defaultOptions().Store)
+	}
+	return nil
+}
+
 func checkCommand(args []string, stdout, stderr *os.File) int {
 	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
 		return badArguments(stderr, errors.New("check: want the directory of one run, such as store/latest"))
@@ -197,9 +218,11 @@ func checkCommand(args []string, stdout, stderr *os.File) int {
 	if err != nil {
 		return badArguments(stderr, fmt.Errorf("check: %w", err))
 	}
-	results, err := check(run)
+	ctx, stop := interrupted()
+	defer stop()
+	results, err := checkUntil(ctx, run)
 	if err != nil {
-		return crash(stderr, err)
+		return noVerdict(ctx, stderr, err)
 	}
 	printResults(stdout, run, results)
 	return exitCode(results.Verdict)
@@ -305,12 +328,19 @@ func oneRun(ctx context.Context, o options, stdout *os.File) outcome {
 		return done
 	}
 	p.begin("checking", 0, nil)
-	if done.results, err = check(r.run); err != nil {
-		done.err = fmt.Errorf("check: %w\nthe history is kept; try again with: go run ./lab check %s", err, r.run.Dir)
-		return done
+	if ctx.Err() != nil {
+		ctx = context.Background() // what an interrupted run has recorded is judged
 	}
-	p.stop()
-	printResults(stdout, r.run, done.results)
+	// From here on nothing knows r, so that the members, their disks and the history in memory go.
+	switch done.results, err = checkUntil(ctx, done.run); {
+	case errors.Is(err, errNotJudged):
+		done.err = err
+	case err != nil:
+		done.err = fmt.Errorf("check: %w\nthe history is kept; try again with: go run ./lab check %s", err, done.run.Dir)
+	default:
+		p.stop()
+		printResults(stdout, done.run, done.results)
+	}
 	return done
 }
 

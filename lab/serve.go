@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -28,11 +27,8 @@ func serveCommand(args []string, stdout, stderr io.Writer) int {
 	if err := cmdline.Parse(flags, args); err != nil || flags.NArg() > 0 {
 		return badArguments(stderr, fmt.Errorf("serve: want at most -store DIR and -listen ADDRESS:PORT, got %q%s", args, because(err)))
 	}
-	if err := store.Open(root).Check(); err != nil {
+	if err := haveStore(root); err != nil {
 		return badArguments(stderr, fmt.Errorf("serve: -store: %w", err))
-	}
-	if info, err := os.Stat(root); err != nil || !info.IsDir() {
-		return badArguments(stderr, fmt.Errorf("serve: %s is no directory: `go run ./lab` keeps its runs in %s, others are named with -store", root, defaultOptions().Store))
 	}
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
