@@ -131,7 +131,7 @@ func (f damageFault) check(ctx context.Context, w *world, s activeStep) (string,
 	var mu sync.Mutex
 	var seen []string
 	err := w.eachMember(s.targets, func(member string) error {
-		text, err := w.checkProcess(ctx, member)
+		text, err := w.checkProcess(ctx, member, s.id)
 		if err != nil {
 			return err
 		}

@@ -91,12 +91,14 @@ func (f diskFault) heal(ctx context.Context, w *world, s activeStep) error {
 			w.setDisk(member, s.id, state)
 			return err
 		}
-		// It may have ended since it was last looked at, because of this fault.
+		// It may have ended since it was last looked at, because of this fault, or still will.
 		w.mayEnd(member, s.id, true)
-		defer w.mayEnd(member, s.id, false)
 		return w.reconcile(ctx, member)
 	})
 }
+
+// endsWithin is how long a server may still answer after a write of its log was refused.
+const endsWithin = 500 * time.Millisecond
 
 // check tries the disks: each must give the error that the active faults ask
 // for, or none. When nothing is wrong any more, the member must serve.
@@ -118,7 +120,13 @@ func (f diskFault) check(ctx context.Context, w *world, s activeStep) (string, e
 			return fmt.Errorf("%s, want %q and at least %s", text, want.complaint(), least)
 		}
 		if want == (DiskState{}) {
-			state, err := w.checkProcess(ctx, member)
+			if err := ClockOf(w.injector).Sleep(ctx, endsWithin); err != nil {
+				return err
+			}
+			if err := w.revive(ctx, member, s.id); err != nil {
+				return err
+			}
+			state, err := w.checkProcess(ctx, member, s.id)
 			if err != nil {
 				return err
 			}

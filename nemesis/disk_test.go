@@ -18,6 +18,13 @@ func (e *ensemble) BreakDisk(_ context.Context, member string, state DiskState) 
 	if e.diesOfDisk && (state.Full || state.Broken) {
 		e.states[member] = Down
 	}
+	if e.diesLate > 0 && state == (DiskState{}) {
+		time.AfterFunc(e.diesLate, func() {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.states[member] = Down
+		})
+	}
 	return nil
 }
 
@@ -39,6 +46,27 @@ func TestDiskFaultEndsProcess(t *testing.T) {
 			Step{At: seconds(1), Fault: "disk-full", Variant: "one", Targets: []string{"n2"}, Duration: seconds(9)},
 			Step{At: seconds(2), Fault: "kill", Variant: "one", Targets: []string{"n2"}, Duration: seconds(3)},
 			Step{At: seconds(3), Fault: "disk-error", Variant: "minority", Targets: []string{"n2"}, Duration: seconds(3)},
+		)
+		outcomes, err := Run(t.Context(), s, e, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		allProved(t, outcomes)
+		if err := e.untouched(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestDiskFaultEndsProcessLate: a server may notice only when its disk is in order again that
+// it was not, and is started again then.
+func TestDiskFaultEndsProcessLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, r := newEnsemble(3), &transcript{}
+		e.diesLate = time.Millisecond
+		s := schedule(3,
+			Step{At: seconds(1), Fault: "disk-error", Variant: "one", Targets: []string{"n2"}, Duration: seconds(2)},
+			Step{At: seconds(4), Fault: "kill", Variant: "one", Targets: []string{"n2"}, Duration: seconds(2)},
 		)
 		outcomes, err := Run(t.Context(), s, e, r)
 		if err != nil {

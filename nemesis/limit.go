@@ -97,7 +97,6 @@ func (f limitFault) heal(ctx context.Context, w *world, s activeStep) error {
 		if err := w.injector.(Limiter).Limit(ctx, member, w.limitsOf(member)); err != nil {
 			return err
 		}
-		defer w.mayEnd(member, s.id, false)
 		return w.reconcile(ctx, member)
 	})
 }
@@ -135,7 +134,10 @@ func (f limitFault) check(ctx context.Context, w *world, s activeStep) (string, 
 			return fmt.Errorf("%s, while it has no limit", text)
 		}
 		if !limited {
-			if _, err := w.checkProcess(ctx, member); err != nil {
+			if err := w.revive(ctx, member, s.id); err != nil {
+				return err
+			}
+			if _, err := w.checkProcess(ctx, member, s.id); err != nil {
 				return err
 			}
 		}

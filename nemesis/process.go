@@ -135,7 +135,7 @@ func (f processFault) check(ctx context.Context, w *world, s activeStep) (string
 	var mu sync.Mutex
 	var seen []string
 	err := w.eachMember(s.targets, func(member string) error {
-		state, err := w.checkProcess(ctx, member)
+		state, err := w.checkProcess(ctx, member, s.id)
 		if err != nil {
 			return err
 		}

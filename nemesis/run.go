@@ -212,6 +212,7 @@ func (e *executor) lock() {
 func (e *executor) healStep(ctx context.Context, fault Fault, s activeStep, out *Outcome, acts string) {
 	healCtx, cancel := e.clock.WithTimeout(context.WithoutCancel(ctx), healTimeout)
 	defer cancel()
+	defer e.world.forget(s.id)
 	out.HealAt = e.elapsed()
 	e.record(s, PhaseHeal, acts, nil)
 

@@ -29,6 +29,8 @@ type ensemble struct {
 	pressure Pressure
 	// diesOfDisk lets processes end when their disk can't be written.
 	diesOfDisk bool
+	// diesLate lets one end so long after its disk is in order again.
+	diesLate time.Duration
 	// refuses lets the next process end at its start.
 	refuses bool
 	// blocked counts calls of Block.

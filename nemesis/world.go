@@ -219,6 +219,34 @@ func (w *world) mayEnd(member, id string, may bool) {
 	}
 }
 
+// forget ends what a step excused: whoever ends from now on has crashed.
+func (w *world) forget(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, ends := range w.ends {
+		delete(ends, id)
+	}
+}
+
+// revive starts a member again whose process ended only after a step was healed, because
+// of what it had met before. It does so once: the next end is a crash. A check of the
+// step calls it, without the change lock.
+func (w *world) revive(ctx context.Context, member, id string) error {
+	status, err := w.injector.Status(ctx, member)
+	w.mu.Lock()
+	excused := w.ends[member][id]
+	w.mu.Unlock()
+	if err != nil || !excused || status.State != Down || w.wanted(member) == Down {
+		return err
+	}
+	if !w.change.TryLock() {
+		return fmt.Errorf("%s is down, and another change is under way", member)
+	}
+	defer w.change.Unlock()
+	defer w.mayEnd(member, id, false)
+	return w.reconcile(ctx, member)
+}
+
 // want gives members their parts in the ensemble.
 func (w *world) want(members []string, part Part) {
 	w.mu.Lock()
@@ -297,17 +325,20 @@ func (w *world) await(ctx context.Context, timeout time.Duration, f func() error
 
 // checkProcess wants a member in the state that the active faults ask for, and
 // its client port to answer exactly if that state is Running. A process that may
-// end by itself may also be down.
-func (w *world) checkProcess(ctx context.Context, member string) (string, error) {
+// end by itself because of another step than id may also be down.
+func (w *world) checkProcess(ctx context.Context, member, id string) (string, error) {
 	want := w.wanted(member)
 	status, err := w.injector.Status(ctx, member)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", member, err)
 	}
 	w.mu.Lock()
-	excused := status.State == Down && len(w.ends[member]) > 0
+	others := len(w.ends[member])
+	if w.ends[member][id] {
+		others--
+	}
 	w.mu.Unlock()
-	if excused {
+	if status.State == Down && others > 0 {
 		return fmt.Sprintf("%s down (%s), as another fault lets it", member, status.Detail), nil
 	}
 	if status.State != want {
