@@ -18,6 +18,7 @@ const (
 	termTimeout  = 10 * time.Second // for a server to end after SIGTERM
 	stopTimeout  = 60 * time.Second // for everything to be removed
 	startTimeout = 90 * time.Second // for network and containers to be made
+	pauseRetries = 5                // after the first try
 )
 
 func (d *dockerCluster) node(member string) (string, error) {
@@ -90,6 +91,13 @@ func (d *dockerCluster) Pause(ctx context.Context, member string) error {
 		return err
 	}
 	err = d.cli.ContainerPause(ctx, id)
+	for range pauseRetries {
+		// The kernel's freezer may lose against a busy process; the runtime thaws it and gives up.
+		if err == nil || !strings.Contains(err.Error(), "unable to freeze") || ctx.Err() != nil {
+			break
+		}
+		err = d.cli.ContainerPause(ctx, id)
+	}
 	switch {
 	case err == nil:
 		return nil
