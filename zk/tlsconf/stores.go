@@ -29,7 +29,8 @@ type Stores struct {
 	looked   atomic.Int64 // when the files were last looked at, in nanoseconds
 
 	mu   sync.Mutex
-	seen []os.FileInfo // of the files when they were last read; nil for one that was absent
+	seen []os.FileInfo // of the files when their content was taken over; nil for one that was absent
+	told string        // why files that have changed can't be used, as it was logged
 }
 
 // loaded is the content of the stores. It does not change.
@@ -70,17 +71,16 @@ func (s *Stores) load() (*loaded, error) {
 			return nil, err
 		}
 	}
+	var trusted []*x509.Certificate
+	if s.settings.TrustStore.Path != "" {
+		if trusted, err = s.settings.trusted(); err != nil {
+			return nil, err
+		}
+		l.roots = x509.NewCertPool()
+	}
 	for _, cert := range l.certs {
 		s.checkExpiry("own", cert.Leaf)
 	}
-	if s.settings.TrustStore.Path == "" {
-		return l, nil
-	}
-	trusted, err := s.settings.trusted()
-	if err != nil {
-		return nil, err
-	}
-	l.roots = x509.NewCertPool()
 	for _, cert := range trusted {
 		s.checkExpiry("trusted", cert)
 		l.roots.AddCert(cert)
@@ -130,12 +130,17 @@ func (s *Stores) current() *loaded {
 	if sameFiles(infos, s.seen) {
 		return s.loaded.Load()
 	}
-	s.seen = infos
+	// What can't be used is read again even if it does not change: who may read it can change
+	// without a trace, and so can what kept this process from it.
 	fresh, err := s.load()
 	if err != nil {
-		s.log.Error("key or trust store has changed, but can't be used; the certificates of before stay in use", "err", err)
+		if text := err.Error(); text != s.told {
+			s.told = text
+			s.log.Error("key or trust store has changed, but can't be used; the certificates of before stay in use", "err", err)
+		}
 		return s.loaded.Load()
 	}
+	s.seen, s.told = infos, ""
 	s.loaded.Store(fresh)
 	attrs := []any{"keyStore", s.settings.KeyStore.Path, "trustStore", s.settings.TrustStore.Path}
 	if len(fresh.certs) > 0 {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -257,6 +258,29 @@ func TestReload(t *testing.T) {
 	}
 	if strings.Count(log.String(), "can't be used") != 1 {
 		t.Errorf("want one message about the store that can't be read:\n%s", log.String())
+	}
+
+	// It is mended without a trace: size and time stay, as when only its owner was changed.
+	damaged, err := os.Stat(filepath.Join(a.dir, "server.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mended := a.issue("mended", certs.Template{Hosts: []string{"zk.example"}})
+	content, err := os.ReadFile(mended.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	garbage := bytes.Repeat([]byte("garbage\n"), len(content)/8+1)[:len(content)]
+	for i, want := range [][]byte{garbage, content} {
+		if err := os.WriteFile(server.Path, want, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(server.Path, damaged.ModTime(), damaged.ModTime()); err != nil {
+			t.Fatal(err)
+		}
+		if got := connect(config, a); (got != renewed) != (i == 1) {
+			t.Errorf("try %d: the certificate is %s, that of before %s", i, got, renewed)
+		}
 	}
 
 	// Another authority, on both sides.
