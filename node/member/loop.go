@@ -163,7 +163,7 @@ func (m *Member) carryOut(e replica.Effect) {
 		m.peers.Dial(e.Conn, e.To, e.Master)
 	case zab.Close:
 		if e.Breach || e.Suspect {
-			m.warnRefused(e)
+			m.peers.WarnRefused(e.Conn, e.Reason)
 		} else {
 			m.log.Info("closing a quorum connection", "conn", e.Conn, "reason", e.Reason)
 		}

@@ -78,8 +78,6 @@ type Member struct {
 	quotaWarnings quotaWarnings
 	mismatches    int64 // of digests, as far as they were counted
 	roles         roles
-	// refusals has when the log was told of each. Owned by the event loop.
-	refusals map[string]time.Time
 
 	failOnce sync.Once
 	failure  error

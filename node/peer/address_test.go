@@ -2,6 +2,7 @@ package peer
 
 import (
 	"bufio"
+	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -111,6 +112,52 @@ func TestDeadPathIsGivenUpSoon(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCallEndsALongAttempt: a member that was not there when it was called, and of which one
+// address is cut off, is called back as soon as it calls.
+func TestCallEndsALongAttempt(t *testing.T) {
+	all := addresses(t, 2)
+	seen := maps.Clone(all)
+	seen[1] = Address{Quorum: all[1].Quorum, Election: []string{cutOff(t), all[1].Election[0]}}
+	cfg := config(2, seen)
+	cfg.DialTimeout = time.Minute
+	two := start(t, cfg)
+	two.SendNotification(1, vote(5))
+	time.Sleep(longAttempt + 100*time.Millisecond)
+	one := start(t, config(1, all))
+	one.SendNotification(2, vote(6))
+	one.await("the vote of 2", func(in []zab.Input) bool { return len(votes(in, 2)) > 0 })
+}
+
+// cutOff returns an address that answers nobody: its queue of connections is full.
+func cutOff(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err == nil {
+		t.Cleanup(func() { _ = unix.Close(fd) })
+		err = unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	}
+	if err == nil {
+		err = unix.Listen(fd, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", at.(*unix.SockaddrInet4).Port)
+	for range 10 {
+		c, err := net.DialTimeout("tcp", address, 100*time.Millisecond)
+		if err != nil {
+			return address
+		}
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	t.Fatal("the queue of connections has no end")
+	return ""
 }
 
 func userTimeoutMs(t *testing.T, c net.Conn) (ms int) {

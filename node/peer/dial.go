@@ -119,8 +119,8 @@ func (t *Transport) bindUntilResolved(port, address string, generation int, serv
 
 // dial opens a connection to a member: to that of its addresses which answers first. Names
 // are resolved anew each time, so that a member may move.
-func (t *Transport) dial(addresses []string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(t.ctx, t.cfg.DialTimeout)
+func (t *Transport) dial(ctx context.Context, addresses []string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.DialTimeout)
 	defer cancel()
 	if len(addresses) == 1 {
 		return t.dialAddress(ctx, addresses[0])
@@ -156,7 +156,7 @@ func (t *Transport) dial(addresses []string) (net.Conn, error) {
 }
 
 func (t *Transport) dialAddress(ctx context.Context, address string) (net.Conn, error) {
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", t.resolved(ctx, address))
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package peer
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -34,6 +35,8 @@ type electionPeer struct {
 	wake      chan struct{} // of the current conn's writer, capacity 1
 	dialing   bool
 	nudge     chan struct{} // ends the dialer's pause, capacity 1
+	attempted time.Time     // when the dialer's attempt began
+	abandon   func()        // ends that attempt, nil before the first
 	pause     time.Duration // before a connection that is lost is opened again; grows while no vote comes
 	told      string        // the last refusal that was logged
 	stopped   bool
@@ -45,6 +48,9 @@ const (
 	redialFirst = 50 * time.Millisecond
 	redialMost  = 2 * time.Second
 )
+
+// longAttempt is how long an attempt to dial a peer that is there takes at most, as a rule.
+const longAttempt = 500 * time.Millisecond
 
 // SendNotification queues a vote in place of an older one.
 func (t *Transport) SendNotification(to int64, n *jute.Notification) {
@@ -101,8 +107,16 @@ func (p *electionPeer) dialUntilConnected(pause time.Duration) {
 			p.mu.Unlock()
 			return
 		}
+		ctx, cancel := context.WithCancel(p.t.ctx)
+		p.attempted, p.abandon = time.Now(), cancel
 		p.mu.Unlock()
-		if err := p.dialOnce(); err != nil {
+		err := p.dialOnce(ctx)
+		abandoned := ctx.Err() != nil
+		cancel()
+		if abandoned {
+			continue // it was called for: the nudge that came with it ends the pause
+		}
+		if err != nil {
 			p.tell(err)
 			p.t.hooks.Post(zab.VoterUnreachable{SID: p.sid})
 		} else if p.connected() {
@@ -144,8 +158,8 @@ func (p *electionPeer) where() []string {
 }
 
 // dialOnce says who we are; the connection stays only if our sid is the larger one.
-func (p *electionPeer) dialOnce() error {
-	c, err := p.t.dial(p.where())
+func (p *electionPeer) dialOnce(ctx context.Context) error {
+	c, err := p.t.dial(ctx, p.where())
 	if err != nil {
 		return err
 	}
@@ -194,7 +208,7 @@ func (t *Transport) acceptElection(c net.Conn) {
 		switch {
 		case err != nil:
 			_ = c.Close()
-			t.log.Warn("closed a connection to the election port that no peer opened", "from", c.RemoteAddr().String(), "err", err)
+			t.refuse(electionPort, c, err)
 		case p.sid > t.cfg.SID:
 			p.adopt(opened, br)
 		default:
@@ -206,7 +220,6 @@ func (t *Transport) acceptElection(c net.Conn) {
 
 // readHello reads who calls, who must say so soon, and lets it in.
 func (t *Transport) readHello(c net.Conn) (p *electionPeer, opened net.Conn, br *bufio.Reader, err error) {
-	t.startHello(c)
 	defer t.endHello(c)
 	deadline := time.Now().Add(cmp.Or(t.cfg.ElectionHelloTimeout, t.cfg.StallTimeout))
 	var hello jute.InitialMessage
@@ -234,12 +247,16 @@ func (t *Transport) identify(hello *jute.InitialMessage) (*electionPeer, error) 
 }
 
 // callBack dials a peer with a smaller sid, which asked for it by calling. It has no
-// connection to us, or it would not have called: what we hold is dead.
+// connection to us, or it would not have called: what we hold is dead. An attempt to dial that
+// takes long may have begun before the peer was there, and wait for an address that is cut off.
 func (p *electionPeer) callBack() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dropConn()
 	p.startDialing(0)
+	if p.dialing && p.abandon != nil && time.Since(p.attempted) > longAttempt {
+		p.abandon()
+	}
 }
 
 // readInitialMessage reads the first message, whose length only its fields tell.

@@ -174,7 +174,14 @@ func vote(zxid int64) *jute.Notification { return &jute.Notification{Zxid: zxid,
 // dialRaw connects to a port as somebody who speaks his own protocol.
 func dialRaw(t *testing.T, address string) net.Conn {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", address, patience)
+	return dialFrom(t, "127.0.0.1", address)
+}
+
+// dialFrom is dialRaw from another of this machine's addresses.
+func dialFrom(t *testing.T, from, address string) net.Conn {
+	t.Helper()
+	d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	c, err := d.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,11 +22,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -101,10 +104,12 @@ type Transport struct {
 	members    map[int64]Address       // replaced, never changed
 	election   map[int64]*electionPeer // members are never removed
 	strangers  int                     // of them, how many came uninvited
+	known      map[string]string       // the address that a name of a member had last
 	quorum     map[zab.ConnID]*quorumConn
 	lastID     zab.ConnID            // even numbers, for connections that learners open
 	accepted   map[net.Conn]struct{} // election connections whose first message is awaited
 	hellos     []net.Conn            // connections to either port whose first message is awaited, oldest first
+	warned     map[string]time.Time  // when the log was told last, by what it was told
 
 	unflushed []*quorumConn // owned by the event loop
 }
@@ -119,8 +124,10 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Transport, error) {
 		cfg: cfg, hooks: hooks, log: log,
 		listeners: make(map[string][]net.Listener), moves: make(map[string]int), generation: make(map[string]int), members: maps.Clone(cfg.Members),
 		election: make(map[int64]*electionPeer),
+		known:    make(map[string]string),
 		quorum:   make(map[zab.ConnID]*quorumConn),
 		accepted: make(map[net.Conn]struct{}),
+		warned:   make(map[string]time.Time),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	for sid, address := range cfg.Members {
@@ -142,6 +149,7 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Transport, error) {
 			return nil, fmt.Errorf("%s port of member %d: %w", port.name, cfg.SID, err)
 		}
 	}
+	t.running.Go(t.learnNames)
 	return t, nil
 }
 
@@ -169,6 +177,7 @@ func (t *Transport) accept(l net.Listener, port string, serve func(net.Conn)) {
 			continue
 		}
 		t.tune(c)
+		t.startHello(c) // here and not where it is read, which may be later by any number of connections
 		serve(c)
 	}
 }
@@ -194,18 +203,32 @@ func setUserTimeout(c *net.TCPConn, timeout time.Duration) {
 	})
 }
 
-// maxHellos bounds the connections that have not yet proved to be a peer's. Real peers
-// prove it at once, so it is the oldest that must make room: strangers who say nothing
-// can't keep a member out.
-const maxHellos = 256
+// Bounds of the connections that have not yet proved to be a peer's, of all and of those from
+// one host. Real peers prove it at once, so it is the oldest that must make room: strangers who
+// say nothing can't keep a member out, and a host that calls without end takes only its own
+// places. Beyond that so many handshakes of TLS would be computed at a time that a member hears
+// nothing else.
+const (
+	maxHellos         = 256
+	maxHellosFromHost = 64
+)
 
-// errMadeRoom is why such a connection ended.
-var errMadeRoom = errors.New("it did not say who it is before others needed its place")
+// Why such a connection ended.
+var (
+	errMadeRoom    = errors.New("it did not say who it is before others needed its place")
+	errLeft        = errors.New("it left before it had said who it is")
+	errSaidNothing = errors.New("it did not say in time who it is")
+)
 
-// whyHelloEnded tells the end that startHello brought about from other ends.
+// whyHelloEnded says what the end of a connection means whose first message was awaited.
 func (t *Transport) whyHelloEnded(err error) error {
-	if errors.Is(err, net.ErrClosed) && t.ctx.Err() == nil {
+	switch {
+	case errors.Is(err, net.ErrClosed) && t.ctx.Err() == nil:
 		return errMadeRoom
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return errLeft
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errSaidNothing
 	}
 	return err
 }
@@ -214,9 +237,22 @@ func (t *Transport) whyHelloEnded(err error) error {
 func (t *Transport) startHello(c net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.hellos) >= maxHellos {
-		_ = t.hellos[0].Close() // its reader reports the end
-		t.hellos = slices.Delete(t.hellos, 0, 1)
+	same := func(other net.Conn) bool { return hostOf(other) == hostOf(c) }
+	makeRoom := func(i int) {
+		_ = t.hellos[i].Close() // its reader reports the end
+		t.hellos = slices.Delete(t.hellos, i, i+1)
+	}
+	count := 0
+	for _, other := range t.hellos {
+		if same(other) {
+			count++
+		}
+	}
+	switch {
+	case count >= maxHellosFromHost:
+		makeRoom(slices.IndexFunc(t.hellos, same))
+	case len(t.hellos) >= maxHellos:
+		makeRoom(0)
 	}
 	t.hellos = append(t.hellos, c)
 }

@@ -82,7 +82,7 @@ func (t *Transport) acceptAt(port string, c net.Conn) {
 		// a port scanner is no concern of the core's. The buffer stays small until then, too.
 		opened, small, first, err := t.readFirstPacket(c, port)
 		if err != nil {
-			t.log.Warn("closed a connection to the "+port+" port that no learner opened", "from", q.peer, "err", err)
+			t.refuse(port, c, err)
 			return
 		}
 		t.hooks.Post(zab.ConnOpened{Conn: id, Incoming: true, Master: port == masterPort}, zab.PacketReceived{Conn: id, Packet: first})
@@ -92,7 +92,6 @@ func (t *Transport) acceptAt(port string, c net.Conn) {
 
 // readFirstPacket reads what a learner must say first, and soon, after it was let in.
 func (t *Transport) readFirstPacket(c net.Conn, port string) (opened net.Conn, br *bufio.Reader, first jute.QuorumPacket, err error) {
-	t.startHello(c)
 	defer t.endHello(c)
 	opened, br, err = t.open(c, time.Now().Add(t.cfg.StallTimeout))
 	if err == nil {
@@ -144,7 +143,7 @@ func (t *Transport) callLeader(to int64, master bool) (net.Conn, *bufio.Reader, 
 	if len(at) == 0 {
 		return nil, nil, fmt.Errorf("member %d has no observer master port", to)
 	}
-	c, err := t.dial(at)
+	c, err := t.dial(t.ctx, at)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -3,7 +3,9 @@ package peer
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -209,7 +211,7 @@ func TestSilentAndSlowConnectionsEnd(t *testing.T) {
 	cfg.StallTimeout = 300 * time.Millisecond
 	m := start(t, cfg)
 	for _, address := range []string{all[1].Quorum[0], all[1].Election[0]} {
-		silent, slow := dialRaw(t, address), dialRaw(t, address)
+		silent, slow := dialRaw(t, address), dialFrom(t, "127.0.0.2", address)
 		go func() {
 			for _, err := slow.Write([]byte{0xff}); err == nil; _, err = slow.Write([]byte{0xff}) {
 				time.Sleep(100 * time.Millisecond)
@@ -258,8 +260,8 @@ func TestTooManyStrangers(t *testing.T) {
 	cfg := config(1, all)
 	cfg.StallTimeout = time.Minute
 	m := start(t, cfg)
-	for range maxHellos {
-		dialRaw(t, all[1].Quorum[0])
+	for i := range maxHellos {
+		dialFrom(t, fmt.Sprintf("127.0.1.%d", i%8+1), all[1].Quorum[0])
 	}
 	eventually(t, "all strangers are counted", func() bool {
 		m.Transport.mu.Lock()
@@ -269,10 +271,35 @@ func TestTooManyStrangers(t *testing.T) {
 	m.Transport.mu.Lock()
 	first := m.hellos[0].RemoteAddr().String() // whichever was accepted first
 	m.Transport.mu.Unlock()
-	dialRaw(t, all[1].Election[0])
+	dialFrom(t, "127.0.1.9", all[1].Election[0])
 	eventually(t, "a line in the log", func() bool { return len(m.log.lines()) == 1 })
 	if line := m.log.lines()[0]; !strings.Contains(line, errMadeRoom.Error()) || !strings.Contains(line, first) {
 		t.Errorf("the log says %s, want the end of %s", line, first)
+	}
+}
+
+// TestOneHostCallsWithoutEnd: it takes no place from another.
+func TestOneHostCallsWithoutEnd(t *testing.T) {
+	all := addresses(t, 1)
+	cfg := config(1, all)
+	cfg.StallTimeout = time.Minute
+	m := start(t, cfg)
+	patient := dialFrom(t, "127.0.0.7", all[1].Election[0])
+	for range maxHellos + 10 {
+		dialRaw(t, all[1].Quorum[0])
+	}
+	eventually(t, "a line in the log", func() bool { return len(m.log.lines()) > 0 })
+	eventually(t, "only so many are kept", func() bool {
+		m.Transport.mu.Lock()
+		defer m.Transport.mu.Unlock()
+		return len(m.hellos) == maxHellosFromHost+1
+	})
+	if _, err := patient.Write([]byte("GET ")); err != nil {
+		t.Fatal(err)
+	}
+	_ = patient.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if _, err := patient.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection of another host ended: %v", err)
 	}
 }
 

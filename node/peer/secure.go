@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -91,7 +93,7 @@ func (t *Transport) open(c net.Conn, deadline time.Time) (net.Conn, *bufio.Reade
 	secured := tls.Server(&peeked{c, br}, s.Server)
 	if err := secured.HandshakeContext(t.ctx); err != nil {
 		lingerFor(c)
-		return nil, nil, fmt.Errorf("the TLS handshake failed: %w", err)
+		return nil, nil, fmt.Errorf("the TLS handshake failed: %w", explainCertificate(err))
 	}
 	return sealed{secured}, bufio.NewReaderSize(secured, helloBufferBytes), nil
 }
@@ -158,8 +160,25 @@ func (t *Transport) shake(ctx context.Context, c net.Conn, address string) (net.
 // explainHandshake says what a handshake's end at a peer's port most likely means.
 func explainHandshake(address string, err error) error {
 	var record tls.RecordHeaderError
-	if errors.As(err, &record) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+	switch {
+	case errors.As(err, &record):
 		return fmt.Errorf("the peer at %s does not answer in TLS; is sslQuorum or portUnification set there? (%w)", address, err)
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("the peer at %s ends the TLS handshake without a word; it stops just now, or neither sslQuorum nor portUnification is set there", address)
 	}
-	return fmt.Errorf("the TLS handshake with %s failed: %w", address, err)
+	return fmt.Errorf("the TLS handshake with %s failed: %w", address, explainCertificate(err))
+}
+
+// explainCertificate says more about certificates than package tls does: until when one was
+// valid instead of what time it is, which would make each refusal news, and why there may be none.
+func explainCertificate(err error) error {
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fmt.Errorf("the certificate of %q is valid from %s until %s only", invalid.Cert.Subject,
+			invalid.Cert.NotBefore.Format(time.RFC3339), invalid.Cert.NotAfter.Format(time.RFC3339))
+	case strings.Contains(err.Error(), "didn't provide a certificate"):
+		return fmt.Errorf("%w of an authority that this member's trust store has", err)
+	}
+	return err
 }

@@ -164,12 +164,12 @@ func TestMembersThatRefuseEachOther(t *testing.T) {
 	}{
 		"foreign authority": {secured(t, localhost, foreign, ca, nil), good, "certificate signed by unknown authority", "remote error: tls"},
 		"expired": {secured(t, template(func(c *certs.Template) { c.NotAfter = time.Now().Add(-time.Hour) }), ca, ca, nil), good,
-			"certificate has expired", "remote error: tls"},
+			"is valid from", "remote error: tls"},
 		"another host": {secured(t, template(func(c *certs.Template) { c.Hosts = []string{"elsewhere.example"} }), ca, ca, nil), good,
 			"127.0.0.1", "remote error: tls"},
 		"member not trusted": {secured(t, localhost, ca, foreign, nil), good, "remote error: tls", "certificate signed by unknown authority"},
 		"plain to TLS":       {Security{}, good, "it does not speak TLS, which this port wants", "the peer closed the connection"},
-		"TLS to plain":       {good, Security{}, "it speaks TLS, but neither sslQuorum nor portUnification is set", "is sslQuorum or portUnification set there?"},
+		"TLS to plain":       {good, Security{}, "it speaks TLS, but neither sslQuorum nor portUnification is set", "neither sslQuorum nor portUnification is set there"},
 		"wrong password":     {saslSecurity("guess", true, true), requires, "the password is wrong", "refuses user"},
 		"no proof":           {Security{}, requires, "quorum.auth.serverRequireSasl wants", "the peer closed the connection"},
 		"proof to nobody":    {requires, Security{}, "quorum.auth.enableSasl is not set on this member", "is quorum.auth.enableSasl set there?"},
@@ -204,6 +204,38 @@ func TestMembersThatRefuseEachOther(t *testing.T) {
 				t.Errorf("something came through: %v", got)
 			}
 		})
+	}
+}
+
+// TestRefusalsAreToldOnce: a member whose certificate has expired calls again and again, which
+// is a line for each port at the one that refuses it, and one at itself.
+func TestRefusalsAreToldOnce(t *testing.T) {
+	ca := authority(t)
+	expired := localhost
+	expired.NotAfter = time.Now().Add(-time.Hour)
+	one, two := pair(t, secured(t, expired, ca, ca, nil), secured(t, localhost, ca, ca, nil))
+	calls := 0
+	for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		two.SendNotification(1, vote(11))
+		id := zab.ConnID(2*calls + 1)
+		one.Dial(id, 2, false)
+		one.Send(id, &jute.QuorumPacket{Type: jute.PacketFollowerInfo, Data: make([]byte, 20)})
+		one.Flush()
+		calls++
+	}
+	count := func(m *member, text string) (n int) {
+		for _, line := range m.log.lines() {
+			if strings.Contains(line, text) {
+				n++
+			}
+		}
+		return n
+	}
+	if n := count(two, "the quorum port"); n != 1 {
+		t.Errorf("%d lines about %d calls to the quorum port, want 1", n, calls)
+	}
+	if n := count(two, "can't reach"); n != 1 {
+		t.Errorf("%d lines about calls of one's own, want 1", n)
 	}
 }
 
@@ -306,18 +338,17 @@ func TestPortMovedBeforeItsNameResolves(t *testing.T) {
 func TestRefusedPeerIsCalledRarely(t *testing.T) {
 	ca, foreign := authority(t), authority(t)
 	good, bad := secured(t, localhost, ca, ca, nil), secured(t, localhost, foreign, ca, nil)
-	one, two := pair(t, good, bad) // the larger sid keeps its connection, and learns of its end only later
+	_, two := pair(t, good, bad) // the larger sid keeps its connection, and learns of its end only later
 	two.SendNotification(1, vote(1))
-	eventually(t, "the refusal at the member", func() bool { return len(one.log.lines()) >= 3 })
-	if lines := two.log.lines(); len(lines) != 1 || !strings.Contains(lines[0], "the peer refuses this member's TLS") {
-		t.Errorf("the refused member's log has %d lines, want one with the reason:\n%s", len(lines), strings.Join(lines, "\n"))
-	}
 	p := two.election[1]
 	eventually(t, "a pause that grows", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		return p.pause >= 4*redialFirst
 	})
+	if lines := two.log.lines(); len(lines) != 1 || !strings.Contains(lines[0], "the peer refuses this member's TLS") {
+		t.Errorf("the refused member's log has %d lines, want one with the reason:\n%s", len(lines), strings.Join(lines, "\n"))
+	}
 }
 
 // TestPatience: how long a caller of the election port may take is not what a caller of the
