@@ -1,6 +1,7 @@
 package datadir
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"hash/adler32"
@@ -97,7 +98,7 @@ func TestFailedMultiHasOneForm(t *testing.T) {
 		file.add(1, jute.OpMulti, multi)
 		file.store(t, dir, "log.1")
 		var digest uint64
-		if err := readLog(os.DirFS(dir), versionDir+"/log.1", func(record *logRecord) error {
+		if err := readLog(os.DirFS(dir), versionDir+"/log.1", bufio.NewReader(nil), func(record *logRecord) error {
 			digest = record.digest
 			return nil
 		}); err != nil {

@@ -1,6 +1,7 @@
 package datadir
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -50,8 +51,9 @@ func LoadFS(fsys fs.FS, dir, name string) (*Data, error) {
 		data.Snapshots = append(data.Snapshots, file.zxid)
 		newest = read
 	}
+	reader := bufio.NewReaderSize(nil, readBufferBytes)
 	for _, file := range logs {
-		if err := readLog(fsys, file.path, func(record *logRecord) error {
+		if err := readLog(fsys, file.path, reader, func(record *logRecord) error {
 			data.Log = append(data.Log, workloads.LogRecord{Zxid: record.txn.Header.Zxid, Digest: record.digest})
 			if record.txn.Header.Zxid <= newest.zxid {
 				return nil

@@ -34,17 +34,18 @@ type logRecord struct {
 	digest uint64 // of header and body
 }
 
-// readLog calls each for the transactions of a log file, in order. A file ends
+// readLog calls each for the transactions of a log file, in order. It reads by way of
+// reader, which may have read another one. A file ends
 // at its padding, or at a record that was torn by a crash; what a server loses
 // by taking an intact record for a torn one shows as a gap to those who compare
 // logs. A file that a crash left without a header holds nothing.
-func readLog(fsys fs.FS, path string, each func(*logRecord) error) error {
+func readLog(fsys fs.FS, path string, reader *bufio.Reader, each func(*logRecord) error) error {
 	file, err := fsys.Open(path)
 	if err != nil {
 		return fmt.Errorf("read the log: %w", err)
 	}
 	defer file.Close()
-	reader := bufio.NewReaderSize(file, readBufferBytes)
+	reader.Reset(file)
 	var header [headerBytes]byte
 	if _, err := io.ReadFull(reader, header[:]); err != nil {
 		return endOfLog(path, err)

@@ -24,6 +24,7 @@ func (o outcome) String() string {
 // operation is an invocation together with its completion.
 type operation struct {
 	index   int // history Index of the invocation
+	end     int // that of the completion, if closed
 	process int
 	f       string
 	key     string
@@ -65,7 +66,7 @@ func isWrite(f string) bool {
 // run is the history, understood: operations in order of their invocation.
 type run struct {
 	ops     []operation
-	byIndex map[int]int // history Index of invocation or completion -> position in ops
+	byIndex map[int]int // history Index of invocation or completion -> position in ops; nil until place is asked
 	endNs   int64       // time of the last thing that happened
 	orphans int         // completions that no invocation waits for
 	workNs  int64       // when clients stopped working, before the final operations; endNs if unknown
@@ -74,7 +75,7 @@ type run struct {
 // newRun pairs invocations with completions. The nemesis' own entries are left
 // out: faults reach the report as [Fault].
 func newRun(in Input) *run {
-	r := &run{byIndex: make(map[int]int, len(in.History)), endNs: lastNs(in)}
+	r := &run{endNs: lastNs(in)}
 	r.workNs = r.endNs
 	if len(in.Phases) > 0 && in.Phases[0].EndNs > 0 {
 		r.workNs = in.Phases[0].EndNs
@@ -88,7 +89,6 @@ func newRun(in Input) *run {
 		}
 		if entry.Type == workloads.Invoke {
 			open[entry.Process] = len(r.ops)
-			r.byIndex[entry.Index] = len(r.ops)
 			r.ops = append(r.ops, operation{
 				index: entry.Index, process: entry.Process, f: entry.F, key: entry.Key,
 				node: entry.Node, in: entry.Value, startNs: entry.TimeNs, session: entry.Session,
@@ -102,7 +102,6 @@ func newRun(in Input) *run {
 			continue
 		}
 		delete(open, entry.Process)
-		r.byIndex[entry.Index] = position
 		r.ops[position].complete(entry)
 	}
 	r.sortByStart()
@@ -111,7 +110,7 @@ func newRun(in Input) *run {
 
 // complete takes over what the completion tells.
 func (o *operation) complete(entry *workloads.Op) {
-	o.closed = true
+	o.closed, o.end = true, entry.Index
 	o.endNs = max(entry.TimeNs, o.startNs)
 	o.out = entry.Value
 	o.zxid, o.mzxid, o.version = entry.Zxid, entry.Mzxid, entry.Version
@@ -139,29 +138,30 @@ func (o *operation) complete(entry *workloads.Op) {
 // recorders give, but which stored histories of others may not.
 func (r *run) sortByStart() {
 	inOrder := func(i, j int) bool { return r.ops[i].startNs < r.ops[j].startNs }
-	if sort.SliceIsSorted(r.ops, inOrder) {
-		return
+	if !sort.SliceIsSorted(r.ops, inOrder) {
+		sort.SliceStable(r.ops, inOrder)
 	}
-	order := make([]int, len(r.ops))
-	for i := range order {
-		order[i] = i
+}
+
+// place gives the position of the operation whose invocation or completion has this Index.
+// Only violations ask, and most runs have none.
+func (r *run) place(index int) (position int, ok bool) {
+	if r.byIndex == nil {
+		r.byIndex = make(map[int]int, 2*len(r.ops))
+		for i := range r.ops {
+			r.byIndex[r.ops[i].index] = i
+			if r.ops[i].closed {
+				r.byIndex[r.ops[i].end] = i
+			}
+		}
 	}
-	sort.SliceStable(order, func(i, j int) bool { return inOrder(order[i], order[j]) })
-	sorted := make([]operation, len(r.ops))
-	moved := make([]int, len(r.ops))
-	for to, from := range order {
-		sorted[to] = r.ops[from]
-		moved[from] = to
-	}
-	for index, position := range r.byIndex {
-		r.byIndex[index] = moved[position]
-	}
-	r.ops = sorted
+	position, ok = r.byIndex[index]
+	return position, ok
 }
 
 // find gives the operation whose invocation or completion has this Index.
 func (r *run) find(index int) (*operation, bool) {
-	position, ok := r.byIndex[index]
+	position, ok := r.place(index)
 	if !ok {
 		return nil, false
 	}

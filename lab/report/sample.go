@@ -71,7 +71,7 @@ func sampleOf(r *run, results []workloads.Result) sample {
 func mattering(r *run, results []workloads.Result) map[int]bool {
 	matters := make(map[int]bool)
 	note := func(index int) {
-		if place, known := r.byIndex[index]; known {
+		if place, known := r.place(index); known {
 			matters[place] = true
 		}
 	}

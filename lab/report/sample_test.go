@@ -8,13 +8,12 @@ import (
 
 // longRun has more operations than a timeline carries; every failEvery-th fails.
 func longRun(operations, failEvery int) *run {
-	r := &run{byIndex: make(map[int]int, operations), endNs: int64(operations) * msNs}
+	r := &run{endNs: int64(operations) * msNs}
 	for i := range operations {
-		op := operation{index: 2 * i, closed: true, startNs: int64(i) * msNs, endNs: int64(i)*msNs + msNs}
+		op := operation{index: 2 * i, end: 2*i + 1, closed: true, startNs: int64(i) * msNs, endNs: int64(i)*msNs + msNs}
 		if i%failEvery == 0 {
 			op.outcome = outcomeFail
 		}
-		r.byIndex[op.index] = i
 		r.ops = append(r.ops, op)
 	}
 	return r
