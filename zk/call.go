@@ -70,22 +70,30 @@ func (c *Client) do(ctx context.Context, k *call) (Reply, error) {
 		}
 	}
 	defer func() { <-c.slots }()
-	k.done = c.signals.Get().(chan struct{})
 	if err := c.enqueue(k); err != nil {
 		return Reply{}, refuse(k.op, k.path, err)
 	}
-	select {
-	case <-k.done:
-	case <-ctx.Done():
-		if err := c.cancel(k, ended(ctx)); err != nil {
-			return Reply{}, err
-		}
+	if err := c.await(ctx, k); err != nil {
+		return Reply{}, err
 	}
-	c.signals.Put(k.done) // it was signalled once, and will not be again
 	if k.err != nil {
 		return Reply{Zxid: k.zxid}, k.err
 	}
 	return Reply{Zxid: k.zxid}, nil
+}
+
+// await waits for the end of a call that was queued. An error says that it was given up
+// before, with its context.
+func (c *Client) await(ctx context.Context, k *call) error {
+	select {
+	case <-k.done:
+	case <-ctx.Done():
+		if err := c.cancel(k, ended(ctx)); err != nil {
+			return err
+		}
+	}
+	c.signals.Put(k.done) // it was signalled once, and will not be again
+	return nil
 }
 
 // ended says why a context has ended: by the client's own limit or as it says itself.
@@ -96,7 +104,8 @@ func ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// enqueue queues all calls that are not nil, one behind the other, or none.
+// enqueue queues all calls that are not nil, one behind the other, or none, and sends them
+// where that does not wait.
 func (c *Client) enqueue(calls ...*call) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,10 +119,13 @@ func (c *Client) enqueue(calls ...*call) error {
 	}
 	for _, k := range calls {
 		if k != nil {
+			k.done = c.signals.Get().(chan struct{})
 			c.queue.push(k)
 		}
 	}
-	c.wakeWriter()
+	if c.link != nil {
+		c.link.send()
+	}
 	return nil
 }
 

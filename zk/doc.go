@@ -48,6 +48,7 @@
 // # Goroutines
 //
 // A client has one goroutine for the session, which reads while there is a
-// connection, one that writes, and one that searches while the connection is
-// read-only. Close and Detach wait until all have ended.
+// connection, one that pings and writes what callers can't write themselves without
+// waiting, and one that searches while the connection is read-only. Close and Detach
+// wait until all have ended.
 package zk

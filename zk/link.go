@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"zoolab/internal/sock"
 	"zoolab/zk/jute"
 )
 
@@ -29,11 +30,13 @@ const (
 
 var errServerClosed = errors.New("the server closed the connection")
 
-// link is one connection of the session. One goroutine reads, one writes.
+// link is one connection of the session. One goroutine reads. What callers ask they write
+// themselves where that does not wait, and leave to the writer, a goroutine, where it does.
 type link struct {
 	c      *Client
 	server string
 	conn   net.Conn
+	socket *sock.Writer // of conn; nil if it is more than a socket
 	frames frameReader
 	// decoder belongs to the reader; it is here so that a frame costs no allocation.
 	decoder jute.Decoder
@@ -51,9 +54,12 @@ type link struct {
 	// What goes out before any call; set before serve.
 	credentials []credential
 	watches     []*jute.SetWatches2
-	out         []byte // belongs to the writer
+
+	out []byte // belongs to the sender: what is encoded and not yet written
 
 	// Guarded by Client.mu.
+	sender  sender
+	sentAt  time.Time // when something was put into out
 	lastXid int32
 	cause   error // why the client itself has ended the connection
 	mark    mark
@@ -64,6 +70,17 @@ type link struct {
 	authing  fifo
 	resent   []credential // credentials of the greeting that wait for an answer
 }
+
+// sender says who writes to the connection. A caller that has written looks into the queue
+// again, and leaves to the writer what is there. So does the writer, which alone may wait.
+// Who has failed stays the sender: nothing more is handed to a connection that is broken.
+type sender uint8
+
+const (
+	senderWriter sender = iota // from the beginning, for the greeting
+	senderCaller
+	senderNobody // Invariant: then out is empty, and so is the queue, or the writer has been woken
+)
 
 // mark is a request whose answer will tell that the session was alive when it was sent.
 type mark struct {
@@ -87,6 +104,9 @@ func (c *Client) open(ctx context.Context, server string, readOnly bool) (*link,
 		return nil, err
 	}
 	l := &link{c: c, server: server, conn: conn}
+	if tcp, ok := conn.(*net.TCPConn); ok { // and nothing around it that has to see what is written
+		l.socket = sock.NewWriter(tcp)
+	}
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	if err := l.handshake(readOnly); err != nil {
 		conn.Close()
@@ -160,10 +180,12 @@ func (l *link) grant(response *jute.ReadOnlyConnectResponse) {
 	}
 }
 
-// greet keeps what tells a server about the session: credentials, then watches.
+// greet keeps what tells a server about the session: credentials, then watches. The caller
+// holds Client.mu.
 func (l *link) greet(auths []credential, watches []*jute.SetWatches2) {
 	l.resent = append(l.resent, auths...)
 	l.credentials, l.watches = append(l.credentials, auths...), watches
+	l.sentAt = time.Now()
 }
 
 // abandon ends the connection for a reason of the client's own; the caller holds
@@ -216,21 +238,58 @@ func (l *link) write(dead <-chan struct{}) error {
 		return err
 	}
 	for {
-		l.fill()
-		if len(l.out) > 0 {
+		if l.take() {
 			if err := l.flush(); err != nil {
 				return err
 			}
-			ping.Reset(l.pingInterval)
 			continue
 		}
 		select {
 		case <-l.c.wake:
 		case <-ping.C:
-			l.ping()
+			ping.Reset(l.ping())
 		case <-dead:
 			return nil
 		}
+	}
+}
+
+// take lets the writer be the sender, unless a caller is or there is nothing to send.
+func (l *link) take() bool {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	if l.sender == senderCaller {
+		return false
+	}
+	l.fill()
+	if len(l.out) == 0 {
+		l.sender = senderNobody
+		return false
+	}
+	l.sender = senderWriter
+	return true
+}
+
+// send writes what is queued, as far as the connection takes it at once. The caller holds
+// Client.mu, which is free while it writes.
+func (l *link) send() {
+	if l.sender != senderNobody {
+		return // who looks into the queue when it is done
+	}
+	l.sender = senderCaller
+	l.fill()
+	l.c.mu.Unlock()
+	n, err := l.socket.TryWrite(l.out)
+	l.c.mu.Lock()
+	if err != nil {
+		l.abandon(fmt.Errorf("write: %w", err))
+		return
+	}
+	l.written(n)
+	l.sender = senderNobody
+	if len(l.out) > 0 || l.c.queue.len() > 0 {
+		l.sender = senderWriter
+		l.c.wakeWriter()
 	}
 }
 
@@ -253,41 +312,60 @@ func (l *link) writeGreeting() error {
 	return nil
 }
 
-func (l *link) ping() {
-	l.out = appendRequest(l.out, jute.XidPing, jute.OpPing, nil)
+// ping puts a ping into the batch if nothing was sent for the interval, and returns after
+// which time that has to be looked at again.
+func (l *link) ping() time.Duration {
 	l.c.mu.Lock()
 	defer l.c.mu.Unlock()
-	l.setMark(jute.XidPing)
+	now := time.Now()
+	if idle := now.Sub(l.sentAt); idle < l.pingInterval {
+		return l.pingInterval - idle
+	}
+	if l.sender == senderNobody {
+		l.out = appendRequest(l.out, jute.XidPing, jute.OpPing, nil)
+		l.sender, l.sentAt = senderWriter, now
+		l.setMark(jute.XidPing)
+	}
+	return l.pingInterval
 }
 
 // setMark lets the answer to a request that is about to be sent tell that the session
 // was alive by now, unless an older request is to tell. The caller holds Client.mu.
 func (l *link) setMark(xid int32) {
 	if l.mark.sentAt.IsZero() {
-		l.mark = mark{xid, time.Now()}
+		l.mark = mark{xid, l.sentAt}
 	}
 }
 
+// flush writes the batch, however long that takes.
 func (l *link) flush() error {
 	if err := l.conn.SetWriteDeadline(time.Now().Add(l.readTimeout)); err != nil {
 		return err
 	}
-	if _, err := l.conn.Write(l.out); err != nil {
+	n, err := l.conn.Write(l.out)
+	if err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
-	l.out = l.out[:0]
-	if cap(l.out) > keepBytes {
+	l.written(n)
+	return l.conn.SetWriteDeadline(time.Time{}) // what a caller writes later has none
+}
+
+// written takes what was written from the batch.
+func (l *link) written(n int) {
+	l.out = append(l.out[:0], l.out[n:]...)
+	if cap(l.out) > keepBytes && len(l.out) == 0 {
 		l.out = nil
 	}
-	return nil
 }
 
 // fill moves calls from the queue to the batch. Their requests are encoded under the
-// lock, since a caller whose context ends may change its data at once.
+// lock, since a caller whose context ends may change its data at once. The caller holds
+// Client.mu.
 func (l *link) fill() {
 	c := l.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if c.queue.len() > 0 {
+		l.sentAt = time.Now()
+	}
 	for c.queue.len() > 0 && len(l.out) < batchBytes {
 		k := c.queue.pop()
 		k.xid = l.xid(k.op)

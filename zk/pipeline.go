@@ -3,6 +3,7 @@ package zk
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"zoolab/zk/jute"
 )
@@ -80,7 +81,7 @@ func pipelineCall(part Op, serverPath func(string) string) (*call, error) {
 	if err != nil {
 		return nil, refuse(part.op, part.path, err)
 	}
-	k := &call{op: part.op, path: part.path, changes: true, req: part.record(serverPath(part.path)), done: make(chan struct{}, 1)}
+	k := &call{op: part.op, path: part.path, changes: true, req: part.record(serverPath(part.path))}
 	switch part.op {
 	case jute.OpGetData:
 		k.resp, k.changes = &getDataResponse{}, false
@@ -112,7 +113,8 @@ func (c *Client) pipeline(ctx context.Context, calls []*call, results []Pipeline
 	if err == nil {
 		err = c.enqueue(calls...)
 	}
-	for i, k := range calls {
+	// Answers come in the order of the calls: who waits for the last one first wakes up once.
+	for i, k := range slices.Backward(calls) {
 		if k == nil {
 			continue
 		}
@@ -145,12 +147,8 @@ func (c *Client) takeSlots(ctx context.Context, count int) (taken int, err error
 
 // pipelined waits for a call and gives its result.
 func (c *Client) pipelined(ctx context.Context, k *call) (result PipelineResult) {
-	select {
-	case <-k.done:
-	case <-ctx.Done():
-		if result.Err = c.cancel(k, ended(ctx)); result.Err != nil {
-			return result
-		}
+	if result.Err = c.await(ctx, k); result.Err != nil {
+		return result
 	}
 	result.Zxid = k.zxid
 	if k.err != nil {

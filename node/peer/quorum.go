@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"zoolab/node/sock"
+	"zoolab/internal/sock"
 	"zoolab/node/zab"
 	"zoolab/zk/jute"
 )

@@ -13,9 +13,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"zoolab/internal/sock"
 	"zoolab/node/auth"
 	"zoolab/node/replica"
-	"zoolab/node/sock"
 	"zoolab/zk/jute"
 )
 

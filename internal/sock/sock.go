@@ -1,8 +1,9 @@
 // Package sock writes to sockets without waiting.
 //
-// An event loop may not block, yet to hand a few bytes to a goroutine that may costs a
-// wake-up, which is more than the write itself. Nearly always the socket has room, so the
-// loop writes what fits and leaves only a rest to the goroutine.
+// An event loop may not block, nor may a call whose context can end, yet to hand a few
+// bytes to a goroutine that may costs a wake-up, which is more than the write itself.
+// Nearly always the socket has room, so the one who has them writes what fits and leaves
+// only a rest to the goroutine.
 package sock
 
 import (
