@@ -47,6 +47,9 @@ func (RealClock) Now() time.Time { return time.Now() }
 
 // Sleep implements Clock.
 func (RealClock) Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

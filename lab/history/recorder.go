@@ -3,6 +3,7 @@ package history
 import (
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,12 +15,14 @@ type Recorder struct {
 	now   func() time.Time
 	start time.Time
 
-	mu       sync.Mutex // guards what follows
-	file     *os.File   // nil for none
-	buffer   []byte     // lines that are not in the file yet
-	flushing bool       // a timer will write them
-	ops      []workloads.Op
-	err      error // the first failure to write the file
+	mu       sync.Mutex       // guards what follows
+	file     *os.File         // nil for none
+	buffer   []byte           // lines that are not in the file yet
+	flushing bool             // a timer will write them
+	chunks   [][]workloads.Op // all of chunkLength but the last
+	count    int              // of operations
+	ops      []workloads.Op   // all, once closed
+	err      error            // the first failure to write the file
 	closed   bool
 }
 
@@ -28,6 +31,9 @@ const (
 	flushInterval = 200 * time.Millisecond
 	// flushBytes bounds the buffer: above it, lines are written at once.
 	flushBytes = 1 << 16
+	// chunkLength is how many operations are kept together: one long list would be copied
+	// again and again while it grows, and all clients would wait for it.
+	chunkLength = 1 << 10
 )
 
 // NewRecorder starts a run by a clock and creates the file at path; with an empty path the
@@ -56,11 +62,16 @@ func (r *Recorder) NowNs() int64 { return int64(r.now().Sub(r.start)) }
 func (r *Recorder) Record(op workloads.Op) workloads.Op {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	op.Index, op.TimeNs = len(r.ops), int64(r.now().Sub(r.start))
+	op.Index, op.TimeNs = r.count, int64(r.now().Sub(r.start))
 	if r.closed {
 		return op
 	}
-	r.ops = append(r.ops, op)
+	if r.count%chunkLength == 0 {
+		r.chunks = append(r.chunks, make([]workloads.Op, 0, chunkLength))
+	}
+	last := len(r.chunks) - 1
+	r.chunks[last] = append(r.chunks[last], op)
+	r.count++
 	if r.file == nil {
 		return op
 	}
@@ -106,7 +117,7 @@ func (r *Recorder) fail(err error) {
 func (r *Recorder) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.ops)
+	return r.count
 }
 
 // Close ends the recording and returns the history, also when writing the file
@@ -118,7 +129,7 @@ func (r *Recorder) Close() ([]workloads.Op, error) {
 		return r.ops, r.err
 	}
 	r.flush()
-	r.closed = true
+	r.closed, r.ops, r.chunks = true, slices.Concat(r.chunks...), nil
 	if r.file == nil {
 		return r.ops, nil
 	}
