@@ -108,7 +108,7 @@ type Transport struct {
 	quorum     map[zab.ConnID]*quorumConn
 	lastID     zab.ConnID            // even numbers, for connections that learners open
 	accepted   map[net.Conn]struct{} // election connections whose first message is awaited
-	hellos     []net.Conn            // connections to either port whose first message is awaited, oldest first
+	hellos     []unproven            // connections to either port whose first message is awaited, oldest first
 	warned     map[string]time.Time  // when the log was told last, by what it was told
 
 	unflushed []*quorumConn // owned by the event loop
@@ -233,34 +233,43 @@ func (t *Transport) whyHelloEnded(err error) error {
 	return err
 }
 
+// unproven is a connection whose first message is awaited.
+type unproven struct {
+	net.Conn
+	host string
+}
+
 // startHello puts a connection among those that have to prove to be a peer's.
 func (t *Transport) startHello(c net.Conn) {
+	fresh := unproven{c, hostOf(c)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	same := func(other net.Conn) bool { return hostOf(other) == hostOf(c) }
 	makeRoom := func(i int) {
 		_ = t.hellos[i].Close() // its reader reports the end
 		t.hellos = slices.Delete(t.hellos, i, i+1)
 	}
-	count := 0
-	for _, other := range t.hellos {
-		if same(other) {
-			count++
+	count, oldest := 0, -1 // of the same host
+	for i, other := range t.hellos {
+		if other.host != fresh.host {
+			continue
+		}
+		if count++; oldest < 0 {
+			oldest = i
 		}
 	}
 	switch {
 	case count >= maxHellosFromHost:
-		makeRoom(slices.IndexFunc(t.hellos, same))
+		makeRoom(oldest)
 	case len(t.hellos) >= maxHellos:
 		makeRoom(0)
 	}
-	t.hellos = append(t.hellos, c)
+	t.hellos = append(t.hellos, fresh)
 }
 
 func (t *Transport) endHello(c net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if i := slices.Index(t.hellos, c); i >= 0 {
+	if i := slices.IndexFunc(t.hellos, func(u unproven) bool { return u.Conn == c }); i >= 0 {
 		t.hellos = slices.Delete(t.hellos, i, i+1)
 	}
 }
