@@ -54,6 +54,17 @@ func TestWatchStories(t *testing.T) {
 			did(s, OK, "write", once, 11, 11)
 			did(s, OK, "read", once, 11, 11, ev(once, 11))
 		}},
+		{"a watch that may have been set fires before the next is set", "", func(s *script) {
+			did(s, Fail, "watch", once, 0, 0)
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "watch", once, 11, 11, ev(once, 11))
+			did(s, OK, "write", once, 12, 12)
+			did(s, OK, "read", once, 12, 12, ev(once, 12))
+		}},
+		{"an event of before the watch that comes with its answer", "the session had no watch on it, or it had fired before", func(s *script) {
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "watch", once, 11, 11, ev(once, 11))
+		}},
 		{"fires with the answer that set it", "", func(s *script) {
 			did(s, OK, "write", once, 11, 11)
 			did(s, OK, "watch", once, 10, 10, ev(once, -1))

@@ -262,7 +262,7 @@ func (c *watchCheck) onceEvent(s *watchingSession, operation *Operation, event w
 	delete(s.armed, key)
 	if setsOnce(operation) && operation.Invoke.Key == key {
 		switch {
-		case armed == nil && !s.fired:
+		case armed == nil && !s.fired && (event.zxid <= 0 || event.zxid > operation.Complete.Mzxid):
 			// It fired between the answer that set it and the handing over.
 			armed, s.fired = operation, true
 		case armed != nil && armed.Complete.Mzxid == operation.Complete.Mzxid:
