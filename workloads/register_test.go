@@ -119,6 +119,40 @@ func TestRegisterOperations(t *testing.T) {
 	}
 }
 
+// together is a Service that is asked for everything at once.
+type together struct {
+	Service
+	asked   []Request
+	answers []Answer
+}
+
+func (c *together) Pipeline(_ context.Context, requests []Request, _ int64) []Answer {
+	c.asked = requests
+	return c.answers
+}
+
+// TestReadAtOnce checks that a session sends a read right behind its sync, and believes
+// the read only where the sync was answered.
+func TestReadAtOnce(t *testing.T) {
+	lost, got := errors.New("connection loss"), Answer{Data: []byte("5"), Stat: Stat{Mzxid: 2, Version: 1}, Zxid: 3}
+	for _, test := range []struct {
+		answers []Answer
+		want    Op
+	}{
+		{[]Answer{{Zxid: 3}, got}, Op{Type: OK, Value: int64(5), Version: 1, Mzxid: 2, Zxid: 3}},
+		{[]Answer{{Err: lost}, got}, Op{Type: Fail, Version: -1, Error: "sync: connection loss"}},
+		{[]Answer{{Zxid: 3}, {Err: lost}}, Op{Type: Fail, Version: -1, Error: "get: connection loss"}},
+	} {
+		client := &together{answers: test.answers}
+		if done := readRegister(context.Background(), client, "/a", Op{}); !reflect.DeepEqual(done, test.want) {
+			t.Errorf("got  %+v\nwant %+v", done, test.want)
+		}
+		if want := []Request{{Kind: RequestSync, Path: "/a"}, {Kind: RequestRead, Path: "/a"}}; !reflect.DeepEqual(client.asked, want) {
+			t.Errorf("asked %+v, want %+v", client.asked, want)
+		}
+	}
+}
+
 func TestRegisterSetupTwice(t *testing.T) {
 	client := newMemoryClient()
 	for range 2 {
