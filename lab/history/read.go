@@ -3,12 +3,11 @@ package history
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"strconv"
 	"sync"
-
-	"fmt"
 
 	"zoolab/workloads"
 )
