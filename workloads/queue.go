@@ -117,11 +117,13 @@ func takeFirst(ctx context.Context, client Service, op Op) Op {
 //     was asked for is in that list, or was taken, or may have been by a taker of
 //     unknown outcome;
 //   - first in, first out: if a was acknowledged before the put of b began, and b
-//     was taken, a had been taken too, or its taker had at least begun.
+//     was taken, a had been taken too, or its taker had at least begun; a is not
+//     left either; and where both are left, a stands before b.
 //
 // The last rule holds because a taker lists the queue behind a sync after b was
 // put, so that a, which sorts before b, is in its list unless it was deleted
 // already; and it goes on to b only if somebody else has deleted a meanwhile.
+// What is left later was never deleted.
 func CheckQueue(history []Op, bounds Bounds) Result {
 	result := Result{Checker: "queue-order", Verdict: VerdictOK, Stats: map[string]any{}}
 	operations, err := Pair(history)
@@ -237,17 +239,47 @@ func (c *queueCheck) order() {
 // left checks one list of what was left.
 func (c *queueCheck) left(list *Operation) {
 	there := make(map[int64]bool)
+	var oldest, youngest *Operation // puts of those up to here: the first to end, the last to begin
 	for _, value := range ints(list.Complete.Value) {
+		if there[value] {
+			c.faults.add("", fmt.Sprintf("left %d shows %d twice", list.Invoke.Index, value), list)
+		}
 		there[value] = true
 		c.origin(value, list)
+		if put := c.puts[value]; put != nil {
+			if youngest != nil && put.ReturnIndex < youngest.Invoke.Index {
+				c.faults.add("", fmt.Sprintf("left %d shows %v before %d, which was in the queue when that was put", list.Invoke.Index, youngest.Invoke.Value, value), put, youngest, list)
+			}
+			if oldest == nil || put.ReturnIndex < oldest.ReturnIndex {
+				oldest = put
+			}
+			if youngest == nil || put.Invoke.Index > youngest.Invoke.Index {
+				youngest = put
+			}
+		}
 		if take := c.takes[value]; take != nil && take.ReturnIndex < list.Invoke.Index {
 			c.faults.add("", fmt.Sprintf("%d was taken by take %d, but left %d, which began later, shows it", value, take.Invoke.Index, list.Invoke.Index), take, list)
 		}
 	}
+	c.overtaken(oldest, list)
 	for _, value := range sortedValues(c.puts) {
 		put := c.puts[value]
 		if put.Complete.Type == OK && put.ReturnIndex < list.Invoke.Index && !there[value] && c.takes[value] == nil && c.maybe[value] == nil && !c.anything {
 			c.faults.add("", fmt.Sprintf("%d is lost: put %d was acknowledged, nobody took it, and left %d doesn't show it", value, put.Invoke.Index, list.Invoke.Index), put, list)
+		}
+	}
+}
+
+// overtaken finds what was taken before a list although it was put behind an item that the
+// list shows; of all that it shows, the one whose put ended first says it all.
+func (c *queueCheck) overtaken(oldest, list *Operation) {
+	if oldest == nil {
+		return
+	}
+	for _, value := range sortedValues(c.takes) {
+		put, take := c.puts[value], c.takes[value]
+		if put != nil && oldest.ReturnIndex < put.Invoke.Index && take.ReturnIndex < list.Invoke.Index {
+			c.faults.add("", fmt.Sprintf("take %d was given %d although %v was in the queue before it was put, and is still there in left %d", take.Invoke.Index, value, oldest.Invoke.Value, list.Invoke.Index), oldest, put, take, list)
 		}
 	}
 }

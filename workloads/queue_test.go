@@ -49,6 +49,35 @@ func TestQueueStories(t *testing.T) {
 			take(s, OK, int64(2))
 			take(s, OK, int64(1))
 		}},
+		{"overtook what is left", "take 4 was given 2 although 1 was in the queue before it was put, and is still there in left 6", func(s *script) {
+			put(s, OK, 1)
+			put(s, OK, 2)
+			take(s, OK, int64(2))
+			left(s, 1)
+		}},
+		{"taken while it was listed", "", func(s *script) {
+			put(s, OK, 1)
+			put(s, OK, 2)
+			s.begin(90, "left", nil)
+			take(s, OK, int64(1))
+			take(s, OK, int64(2))
+			s.end(90, OK, "left", numbers(1))
+		}},
+		{"left in another order", "left 4 shows 2 before 1, which was in the queue when that was put", func(s *script) {
+			put(s, OK, 1)
+			put(s, OK, 2)
+			left(s, 2, 1)
+		}},
+		{"put beside each other, and left in either order", "", func(s *script) {
+			s.begin(0, "put", int64(1))
+			put(s, OK, 2)
+			s.end(0, OK, "put", int64(1))
+			left(s, 2, 1)
+		}},
+		{"left twice", "left 2 shows 1 twice", func(s *script) {
+			put(s, OK, 1)
+			left(s, 1, 1)
+		}},
 		{"nobody put it", "which nobody put", func(s *script) { take(s, OK, int64(9)) }},
 		{"put in vain", "but put 0 of it certainly failed", func(s *script) {
 			put(s, Fail, 1)

@@ -90,6 +90,24 @@ func TestUniqueStories(t *testing.T) {
 			create(s, 0, int64(3))
 			s.did(2, OK, "read", nil, numbers(1))
 		}},
+		{"shown and gone", "number 3 is lost: read 2 had proved it to be there before read 4 began", func(s *script) {
+			s.did(0, Info, "make", nil, nil)
+			s.did(2, OK, "read", nil, numbers(3))
+			s.did(2, OK, "read", nil, numbers())
+		}},
+		{"phantom", "read 2 shows 2 numbers that no make was given, but only 1 of unknown outcome had begun", func(s *script) {
+			s.did(0, Info, "make", nil, nil)
+			s.did(2, OK, "read", nil, numbers(3, 4))
+			s.did(1, Info, "make", nil, nil)
+		}},
+		{"shown too early", "read 0 shows number 3 before make 2, which was given it, began", func(s *script) {
+			s.did(2, OK, "read", nil, numbers(3))
+			create(s, 0, int64(3))
+		}},
+		{"shown twice", "read 2 shows number 3 twice", func(s *script) {
+			create(s, 0, int64(3))
+			s.did(2, OK, "read", nil, numbers(3, 3))
+		}},
 		{"no number", "was answered with no number", func(s *script) { create(s, 0, int64(-1)) }},
 	})
 	for name, want := range map[string]int64{"/a/n0000000000": 0, "n0000000120": 120, "n-000000001": -1, "short": -1} {

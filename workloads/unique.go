@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"sort"
 	"strconv"
 )
 
@@ -75,7 +76,9 @@ func sequence(name string) int64 {
 // CheckUnique judges the numbers of sequential znodes: each is given once; one
 // that was asked for after another was acknowledged is higher, because the
 // leader counts in the order of changes; and a list, which was read behind a
-// sync, holds all that were acknowledged before it began.
+// sync, holds all that were acknowledged, or that another list showed, before it
+// began, each once, and none that was asked for later. Those that no answer names
+// are at most as many as the makes of unknown outcome that had begun.
 func CheckUnique(history []Op, bounds Bounds) Result {
 	result := Result{Checker: "unique-names", Verdict: VerdictOK, Stats: map[string]any{}}
 	operations, err := Pair(history)
@@ -113,26 +116,58 @@ func CheckUnique(history []Op, bounds Bounds) Result {
 			faults.add("", fmt.Sprintf("make %d was given %d, although make %d had been given %d before it began", operation.Invoke.Index, operation.Complete.Value, highest.Invoke.Index, highest.Complete.Value), highest, operation)
 		}
 	}
-	for i := range operations {
-		if operation := &operations[i]; operation.Invoke.F == "read" && operation.Complete.Type == OK {
-			checkNumbersShown(faults, operation, ended)
-		}
-	}
+	checkNumbersShown(faults, operations, owner)
 	result.Stats["made"] = len(made)
 	return faults.judge(result, fmt.Sprintf("%d numbers were given once each, and rise with time", len(made)), "numbers that can't be")
 }
 
-func checkNumbersShown(faults *faultList, read *Operation, ended []*Operation) {
-	shown := make(map[int64]bool)
-	for _, number := range ints(read.Complete.Value) {
-		shown[number] = true
-	}
-	for _, operation := range ended {
-		if operation.ReturnIndex > read.Invoke.Index {
-			return
+// checkNumbersShown judges the lists. What a list shows that nobody was given is of a make
+// of unknown outcome.
+func checkNumbersShown(faults *faultList, operations []Operation, owner map[int64]*Operation) {
+	certain := make(map[int64]*Operation) // number -> what first proved it to be there
+	prove := func(number int64, by *Operation) {
+		if before := certain[number]; before == nil || by.ReturnIndex < before.ReturnIndex {
+			certain[number] = by
 		}
-		if number := operation.Complete.Value.(int64); !shown[number] {
-			faults.add("", fmt.Sprintf("number %d is lost: make %d was acknowledged before read %d began, which doesn't show it", number, operation.Invoke.Index, read.Invoke.Index), operation, read)
+	}
+	var reads, unsure []*Operation
+	for i := range operations {
+		switch operation := &operations[i]; {
+		case operation.Invoke.F == "read" && operation.Complete.Type == OK:
+			reads = append(reads, operation)
+			for _, number := range ints(operation.Complete.Value) {
+				prove(number, operation)
+			}
+		case operation.Invoke.F == "make" && operation.Complete.Type == Info:
+			unsure = append(unsure, operation)
+		}
+	}
+	for number, operation := range owner {
+		prove(number, operation)
+	}
+	proved := sortedValues(certain)
+	for _, read := range reads {
+		shown, nobodys := make(map[int64]bool), 0
+		for _, number := range ints(read.Complete.Value) {
+			if shown[number] {
+				faults.add("", fmt.Sprintf("read %d shows number %d twice", read.Invoke.Index, number), read)
+			}
+			shown[number] = true
+			switch by := owner[number]; {
+			case by == nil:
+				nobodys++
+			case by.Invoke.Index > read.Complete.Index:
+				faults.add("", fmt.Sprintf("read %d shows number %d before make %d, which was given it, began", read.Invoke.Index, number, by.Invoke.Index), read, by)
+			}
+		}
+		for _, number := range proved {
+			if by := certain[number]; !shown[number] && by.ReturnIndex < read.Invoke.Index {
+				faults.add("", fmt.Sprintf("number %d is lost: %s %d had proved it to be there before read %d began, which doesn't show it", number, by.Invoke.F, by.Invoke.Index, read.Invoke.Index), by, read)
+			}
+		}
+		begun := sort.Search(len(unsure), func(i int) bool { return unsure[i].Invoke.Index > read.Complete.Index })
+		if nobodys > begun {
+			faults.add("", fmt.Sprintf("read %d shows %d numbers that no make was given, but only %d of unknown outcome had begun", read.Invoke.Index, nobodys, begun), read)
 		}
 	}
 }
