@@ -73,7 +73,7 @@ func simulatedOptions(s *session) sim.ClientOptions {
 
 // simulate carries the run out in a simulator. It needs neither a build nor a network.
 func (r *runner) simulate(ctx context.Context) (err error) {
-	c, err := sim.New(r.options.Seed, r.options.Nodes, faultNames(r.kinds), r.options.Drift)
+	c, err := sim.New(r.options.Seed, r.options.Nodes, r.madeFor, r.options.Drift)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotStarted, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"zoolab/lab/cluster"
@@ -34,6 +35,7 @@ type runner struct {
 	options  options
 	kinds    []string   // entries for nemesis.Plan
 	optional []string   // faults that are left out where they can't be done
+	madeFor  []string   // faults that the members are made for, whether one of them comes or not
 	run      *store.Run // keeps nothing of a simulated run that nobody asked to keep
 	meta     store.Meta
 	progress *progress
@@ -59,8 +61,12 @@ func newRunner(o options, progress *progress) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
+	madeFor := faultNames(kinds)
+	if o.replay != nil && o.replay.Reconfig && !slices.Contains(madeFor, "reconfig") {
+		madeFor = append(madeFor, "reconfig")
+	}
 	return &runner{
-		options: o, kinds: kinds, optional: optional, run: &store.Run{}, progress: progress, access: networkAccess(), logger: slog.New(slog.DiscardHandler),
+		options: o, kinds: kinds, optional: optional, madeFor: madeFor, run: &store.Run{}, progress: progress, access: networkAccess(), logger: slog.New(slog.DiscardHandler),
 		meta: store.Meta{
 			Format: store.Format, Name: o.name(), Command: o.command(), Start: time.Now(), Workload: o.Workload, Nemesis: required(kinds, optional), Seed: o.Seed,
 			TimeLimitSeconds: o.TimeLimit.Seconds(), Concurrency: count, RatePerSecond: o.Rate,
@@ -172,7 +178,7 @@ func (r *runner) prepare(ctx context.Context, scratch string) error {
 	r.begin(fmt.Sprintf("starting %d members", r.options.Nodes), 0, nil)
 	r.cluster, err = cluster.New(ctx, cluster.Options{
 		Driver: r.options.Driver, Nodes: r.options.Nodes, ComposeFile: r.options.Compose, Image: r.options.Image,
-		Binary: binary, Config: r.options.Config, Image2: r.options.Image2, Binary2: r.options.Binary2, Faults: faultNames(r.kinds),
+		Binary: binary, Config: r.options.Config, Image2: r.options.Image2, Binary2: r.options.Binary2, Faults: r.madeFor,
 		Logger: r.logger, Notice: r.progress.say,
 	})
 	return err
@@ -225,6 +231,7 @@ func (r *runner) schedule() (nemesis.Schedule, error) {
 	} else if schedule, err = nemesis.Plan(r.options.Seed, r.kinds, r.meta.Members, r.options.TimeLimit); err != nil {
 		return schedule, err
 	}
+	schedule.Reconfig = slices.Contains(r.madeFor, "reconfig")
 	r.meta.Nemesis = scheduled(r.meta.Nemesis, schedule)
 	data, err := nemesis.MarshalSchedule(schedule)
 	if err != nil {

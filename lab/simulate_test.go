@@ -73,3 +73,22 @@ func TestSimulatedRunsRepeat(t *testing.T) {
 		t.Error("two seeds gave the same history")
 	}
 }
+
+// TestReplayKeepsWhatMembersAreMadeFor repeats a run whose members could be reconfigured, and
+// of whose faults the schedule holds another one only. They are such members all the same.
+func TestReplayKeepsWhatMembersAreMadeFor(t *testing.T) {
+	o := defaultOptions()
+	o.Workload, o.Nemesis, o.TimeLimit, o.Seed = "set", "kill,reconfig", minTimeLimit, 1
+	o.Compose = filepath.Join("..", o.Compose)
+	run, first, _ := simulatedRun(t, o)
+	again, err := optionsOf(run, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Nemesis != "kill" {
+		t.Fatalf("the schedule holds %s; choose a seed with which it holds kill only", again.Nemesis)
+	}
+	if _, second, _ := simulatedRun(t, again); !bytes.Equal(first, second) {
+		t.Error("the repeated run has another history")
+	}
+}

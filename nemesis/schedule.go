@@ -22,6 +22,9 @@ type Schedule struct {
 	Seed int64 `yaml:"seed"`
 	// Members by name, in the order of their ids.
 	Members []string `yaml:"members,flow"`
+	// Reconfig says that the members are made such as can be reconfigured, whether a step does
+	// that or not. It makes another ensemble, with which the rest goes another way.
+	Reconfig bool `yaml:"reconfig,omitempty"`
 	// Total length of the fault phase. Every step is healed before it ends.
 	Total time.Duration `yaml:"total"`
 	// Steps in the order of At.
