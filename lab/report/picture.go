@@ -21,6 +21,7 @@ const (
 	minBarWidth    = 4.0
 	badgeRadius    = 8.0
 	glyphWidth     = 6.6  // of one character of a label, generously
+	boldGlyphWidth = 8.2  // the same of the bold label of what is impossible
 	openTailLength = 36.0 // how far the edge of an operation with unknown outcome fades
 )
 
@@ -162,7 +163,11 @@ func placeLabels(row []pictureBar) {
 	type span struct{ from, to float64 }
 	var taken []span
 	place := func(bar *pictureBar) {
-		width := float64(utf8.RuneCountInString(bar.Label)) * glyphWidth
+		glyph := glyphWidth
+		if bar.Class == "impossible" {
+			glyph = boldGlyphWidth
+		}
+		width := float64(utf8.RuneCountInString(bar.Label)) * glyph
 		bar.TextX, bar.Anchor = bar.X, "start"
 		wanted := span{bar.X, bar.X + width}
 		if wanted.to > pictureWidth {
