@@ -19,15 +19,23 @@ type FaultOutcome struct {
 const NonVacuous = "non-vacuous"
 
 // CheckNonVacuous looks whether a run proves anything. It fails one in which an operation
-// kind of the workload never succeeded. Undecided is one in which a kind of fault was
-// asked for and never seen in effect, which may be for a machine that is too busy, or one
-// was never seen healed, because what came after it, recovery and final reads, was then no
-// test. Asked names the kinds of faults that the run was to have.
+// kind of the workload never succeeded although the service was asked for it. Undecided is
+// one so short that it was not even asked: clients never drew the kind, or gave it up
+// themselves; one in which a kind of
+// fault was asked for and never seen in effect, which may be for a machine that is too busy;
+// and one in which a fault was never seen healed, because what came after it, recovery and
+// final reads, was then no test. Asked names the kinds of faults that the run was to have.
 func CheckNonVacuous(history []Op, kinds []string, asked []string, outcomes []FaultOutcome) Result {
 	result := Result{Checker: NonVacuous, Verdict: VerdictOK, Stats: map[string]any{}}
-	succeeded := make(map[string]int)
+	sent, succeeded := make(map[string]int), make(map[string]int)
 	for i := range history {
-		if op := &history[i]; op.Process >= 0 && op.Type == OK {
+		switch op := &history[i]; {
+		case op.Process < 0:
+		case op.Type == Invoke:
+			sent[op.F]++
+		case op.Type == Fail && op.Zxid == 0:
+			sent[op.F]-- // nobody answered, and nothing was done
+		case op.Type == OK:
 			succeeded[op.F]++
 		}
 	}
@@ -38,7 +46,10 @@ func CheckNonVacuous(history []Op, kinds []string, asked []string, outcomes []Fa
 	}
 	for _, kind := range kinds {
 		result.Stats["ok-"+kind] = succeeded[kind]
-		if succeeded[kind] == 0 {
+		switch {
+		case sent[kind] == 0:
+			complain(VerdictUnknown, "no %s ever came to the service, for which the run was too short", kind)
+		case succeeded[kind] == 0:
 			complain(VerdictFail, "no %s ever succeeded", kind)
 		}
 	}

@@ -118,9 +118,12 @@ func TestNonVacuous(t *testing.T) {
 		{"fault never in effect", good.history, []string{"kill"}, []FaultOutcome{{Name: "kill"}}, VerdictUnknown, "no kill was ever seen in effect"},
 		{"one of two kinds never in effect", good.history, []string{"kill", "pause"}, []FaultOutcome{kill}, VerdictUnknown, "no pause was ever seen in effect"},
 		{"never healed", good.history, []string{"kill"}, []FaultOutcome{{Name: "kill", Effective: true}}, VerdictUnknown, "a kill was never seen healed"},
-		{"broken and too busy", nil, []string{"kill"}, nil, VerdictFail, "no kill was ever seen in effect"},
-		{"no read", good.history[:4], nil, nil, VerdictFail, "no read ever succeeded"},
-		{"nothing at all", nil, nil, nil, VerdictFail, "no read ever succeeded; no write ever succeeded; no cas ever succeeded"},
+		{"broken and too busy", append(good.history[:1:1], good.history[2:]...), []string{"kill"}, nil, VerdictFail, "no kill was ever seen in effect"},
+		{"no read", good.history[:5], nil, nil, VerdictFail, "no read ever succeeded"},
+		{"no read tried", good.history[:4], nil, nil, VerdictUnknown, "no read ever came to the service"},
+		{"reads that were not sent", append(good.history[:5:5], Op{Index: 5, TimeNs: 100, Type: Fail, F: "read"}), nil, nil, VerdictUnknown, "no read ever came to the service"},
+		{"reads that were refused", append(good.history[:5:5], Op{Index: 5, TimeNs: 100, Type: Fail, F: "read", Zxid: 9}), nil, nil, VerdictFail, "no read ever succeeded"},
+		{"nothing at all", nil, nil, nil, VerdictUnknown, "no read ever came to the service"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			result := CheckNonVacuous(test.history, kinds, test.asked, test.outcomes)
