@@ -121,7 +121,7 @@ type sessionLife struct {
 //   - gone after expiry: a final list, which is read after the healed ensemble
 //     was left alone for longer than the timeout of sessions, shows no znode of
 //     a session that had been left without closing before;
-//   - no znode that nobody tried to make, or only in vain.
+//   - no znode that nobody tried to make, or not yet, or only in vain, and none twice.
 //
 // An expiry at most that late is checked at the end only: a new leader gives
 // every session its whole timeout again, so that faults may put it off.
@@ -198,14 +198,20 @@ func (c *ephemeralCheck) note(operation *Operation) {
 
 // strangers finds znodes that can't have been made.
 func (c *ephemeralCheck) strangers(look *Operation) {
+	shown := make(map[int64]bool)
 	for _, value := range ints(look.Complete.Value) {
 		maker := c.makers[value]
 		switch {
+		case shown[value]:
+			c.faults.add("", fmt.Sprintf("look %d shows %d twice", look.Invoke.Index, value), look)
 		case maker == nil:
 			c.faults.add("", fmt.Sprintf("look %d shows %d, which nobody tried to make", look.Invoke.Index, value), look)
 		case maker.Complete.Type == Fail:
 			c.faults.add("", fmt.Sprintf("look %d shows %d, but make %d of it certainly failed", look.Invoke.Index, value, maker.Invoke.Index), maker, look)
+		case maker.Invoke.Index > look.Complete.Index:
+			c.faults.add("", fmt.Sprintf("look %d shows %d before make %d of it began", look.Invoke.Index, value, maker.Invoke.Index), look, maker)
 		}
+		shown[value] = true
 	}
 }
 

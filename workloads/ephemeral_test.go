@@ -76,6 +76,14 @@ func TestEphemeralStories(t *testing.T) {
 			late(s)
 		}},
 		{"stranger", "which nobody tried to make", func(s *script) { look(s, 7) }},
+		{"too early", "look 0 shows 1 before make 2 of it began", func(s *script) {
+			look(s, 1)
+			create(s, 1, 1, OK)
+		}},
+		{"twice", "look 2 shows 1 twice", func(s *script) {
+			create(s, 1, 1, OK)
+			look(s, 1, 1)
+		}},
 		{"failed", "make 0 of it certainly failed", func(s *script) {
 			create(s, 1, 1, Fail)
 			look(s, 1)
