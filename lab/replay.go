@@ -43,6 +43,9 @@ func optionsOf(run *store.Run, args []string, more func(*flag.FlagSet)) (options
 	if err != nil {
 		return o, err
 	}
+	if meta.Imported == "" && !started(&meta) {
+		return o, fmt.Errorf("%s: %w, so that there is nothing to repeat; what was asked for is: %s", run.Dir, errNotStarted, meta.Command)
+	}
 	line, ok := strings.CutPrefix(meta.Command, commandPrefix)
 	if !ok || meta.Imported != "" {
 		return o, fmt.Errorf("%s was not made by this lab: its command is %q", run.Dir, meta.Command)
