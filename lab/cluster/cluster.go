@@ -148,7 +148,11 @@ func New(ctx context.Context, o Options) (Cluster, error) {
 	}
 	switch o.Driver {
 	case DriverDocker:
-		return made(newDocker(ctx, o, "asked for"))
+		docker, err := newDocker(ctx, o, "asked for")
+		if errors.Is(err, ErrNoEngine) {
+			err = fmt.Errorf("%w; start one, name one with DOCKER_HOST, or do without: -cluster %s (as root), or -cluster sim", err, DriverLocal)
+		}
+		return made(docker, err)
 	case DriverLocal:
 		return made(newLocal(o, "asked for"))
 	case DriverAuto, "":

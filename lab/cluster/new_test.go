@@ -21,6 +21,9 @@ func TestNewThatCanNot(t *testing.T) {
 		if driver != DriverLocal && !errors.Is(err, ErrNoEngine) {
 			t.Errorf("%s: New returned %v, want ErrNoEngine", driver, err)
 		}
+		if driver == DriverDocker && !strings.Contains(err.Error(), "or do without: -cluster local") {
+			t.Errorf("%v does not say what to do", err)
+		}
 	}
 }
 
