@@ -19,12 +19,16 @@ type FaultOutcome struct {
 const NonVacuous = "non-vacuous"
 
 // CheckNonVacuous looks whether a run proves anything. It fails one in which an operation
-// kind of the workload never succeeded although the service was asked for it. Undecided is
-// one so short that it was not even asked: clients never drew the kind, or gave it up
-// themselves; one in which a kind of
-// fault was asked for and never seen in effect, which may be for a machine that is too busy;
-// and one in which a fault was never seen healed, because what came after it, recovery and
-// final reads, was then no test. Asked names the kinds of faults that the run was to have.
+// kind of the workload never succeeded although the service was asked for it. Undecided are
+//
+//   - one so short that the service was not even asked: clients never drew the kind, or
+//     gave it up themselves;
+//   - one in which a kind of fault was asked for and never seen in effect, which may be
+//     for a machine that is too busy;
+//   - one in which a fault was never seen healed, because what came after it, recovery
+//     and final reads, was then no test.
+//
+// Asked names the kinds of faults that the run was to have.
 func CheckNonVacuous(history []Op, kinds []string, asked []string, outcomes []FaultOutcome) Result {
 	result := Result{Checker: NonVacuous, Verdict: VerdictOK, Stats: map[string]any{}}
 	sent, succeeded := make(map[string]int), make(map[string]int)
