@@ -132,7 +132,7 @@ func parseChoice(entry string, members int) (choice, error) {
 		}
 	}
 	if len(c.variants) == 0 {
-		return c, fmt.Errorf("fault %s makes no sense with %d members", entry, members)
+		return c, fmt.Errorf("fault %s makes no sense with %d members; choose other faults or more members", entry, members)
 	}
 	return c, nil
 }
