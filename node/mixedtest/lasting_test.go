@@ -145,7 +145,7 @@ func TestLearnersThatHang(t *testing.T) {
 		valueBytes  = 64 << 10
 		writeBytes  = 320 << 20
 		boundBytes  = 256 << 20 // below what was written; garbage between collections counts, on a busy machine more of it
-		tickTimeMs  = 500 // so that a silent follower is given up after 2.5 s, or 50 MiB
+		tickTimeMs  = 500       // so that a silent follower is given up after 2.5 s, or 50 MiB
 		slowestTime = 3 * time.Minute
 	)
 	for name, hang := range map[string]func(ctx context.Context, m *member){
