@@ -40,21 +40,14 @@ func (e *ensemble) TryDisk(_ context.Context, member string) (time.Duration, str
 // order.
 func TestDiskFaultEndsProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e, r := newEnsemble(3), &transcript{}
+		e := newEnsemble(3)
 		e.diesOfDisk = true
 		s := schedule(3,
 			Step{At: seconds(1), Fault: "disk-full", Variant: "one", Targets: []string{"n2"}, Duration: seconds(9)},
 			Step{At: seconds(2), Fault: "kill", Variant: "one", Targets: []string{"n2"}, Duration: seconds(3)},
 			Step{At: seconds(3), Fault: "disk-error", Variant: "minority", Targets: []string{"n2"}, Duration: seconds(3)},
 		)
-		outcomes, err := Run(t.Context(), s, e, r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		allProved(t, outcomes)
-		if err := e.untouched(); err != nil {
-			t.Error(err)
-		}
+		runProved(t, s, e)
 	})
 }
 
@@ -62,20 +55,13 @@ func TestDiskFaultEndsProcess(t *testing.T) {
 // it was not, and is started again then.
 func TestDiskFaultEndsProcessLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e, r := newEnsemble(3), &transcript{}
+		e := newEnsemble(3)
 		e.diesLate = time.Millisecond
 		s := schedule(3,
 			Step{At: seconds(1), Fault: "disk-error", Variant: "one", Targets: []string{"n2"}, Duration: seconds(2)},
 			Step{At: seconds(4), Fault: "kill", Variant: "one", Targets: []string{"n2"}, Duration: seconds(2)},
 		)
-		outcomes, err := Run(t.Context(), s, e, r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		allProved(t, outcomes)
-		if err := e.untouched(); err != nil {
-			t.Error(err)
-		}
+		runProved(t, s, e)
 	})
 }
 

@@ -495,6 +495,19 @@ func TestRunLeader(t *testing.T) {
 	}
 }
 
+// runProved carries a schedule out: each step must be proved, and nothing of it stay.
+func runProved(t *testing.T, s Schedule, e *ensemble) {
+	t.Helper()
+	outcomes, err := Run(t.Context(), s, e, &transcript{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	allProved(t, outcomes)
+	if err := e.untouched(); err != nil {
+		t.Error(err)
+	}
+}
+
 // allProved wants every fault to have been in effect, and every heal to have healed.
 func allProved(t *testing.T, outcomes []Outcome) {
 	t.Helper()
