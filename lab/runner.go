@@ -33,6 +33,7 @@ var errNotStarted = errors.New("the run did not start")
 // runner carries out one run.
 type runner struct {
 	options  options
+	workload workloads.Workload
 	kinds    []string   // entries for nemesis.Plan
 	optional []string   // faults that are left out where they can't be done
 	madeFor  []string   // faults that the members are made for, whether one of them comes or not
@@ -61,12 +62,19 @@ func newRunner(o options, progress *progress) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
+	workload, err := workloads.Lookup(o.Workload)
+	if err != nil {
+		return nil, err
+	}
 	madeFor := faultNames(kinds)
+	if workload.Reconfigurable && !slices.Contains(madeFor, "reconfig") {
+		madeFor = append(madeFor, "reconfig")
+	}
 	if o.replay != nil && o.replay.Reconfig && !slices.Contains(madeFor, "reconfig") {
 		madeFor = append(madeFor, "reconfig")
 	}
 	return &runner{
-		options: o, kinds: kinds, optional: optional, madeFor: madeFor, run: &store.Run{}, progress: progress, access: networkAccess(), logger: slog.New(slog.DiscardHandler),
+		options: o, workload: workload, kinds: kinds, optional: optional, madeFor: madeFor, run: &store.Run{}, progress: progress, access: networkAccess(), logger: slog.New(slog.DiscardHandler),
 		meta: store.Meta{
 			Format: store.Format, Name: o.name(), Command: o.command(), Start: time.Now(), Workload: o.Workload, Nemesis: required(kinds, optional), Seed: o.Seed,
 			TimeLimitSeconds: o.TimeLimit.Seconds(), Concurrency: count, RatePerSecond: o.Rate,
@@ -274,10 +282,6 @@ func (r *runner) operate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotStarted, err)
 	}
-	workload, err := workloads.Lookup(r.options.Workload)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errNotStarted, err)
-	}
 	path := ""
 	if r.run.Kept() {
 		path = r.run.Path(store.HistoryFile)
@@ -291,7 +295,7 @@ func (r *runner) operate(ctx context.Context) error {
 	r.leaders = r.access.watchLeaders(context.WithoutCancel(ctx), members, r.recorder.NowNs)
 	r.faults = newFaultLog(r.recorder)
 	r.meta.Gauges = r.gaugesAtStart(ctx)
-	c := newClients(r.access, workload, r.recorder, members, r.meta.Concurrency, r.options.Rate, r.options.Seed)
+	c := newClients(r.access, r.workload, r.recorder, members, r.meta.Concurrency, r.options.Rate, r.options.Seed)
 	c.readers = r.options.Readers
 	setupCtx, cancel := r.access.clock.WithTimeout(ctx, formTimeout)
 	err = c.setup(setupCtx)

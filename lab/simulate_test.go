@@ -92,3 +92,14 @@ func TestReplayKeepsWhatMembersAreMadeFor(t *testing.T) {
 		t.Error("the repeated run has another history")
 	}
 }
+
+// TestMembershipIsShownWithoutReconfigurations runs the workload that reads who the members are
+// under a fault that changes nothing in that: it proves something all the same.
+func TestMembershipIsShownWithoutReconfigurations(t *testing.T) {
+	o := defaultOptions()
+	o.Workload, o.Nemesis, o.TimeLimit, o.Seed = "set,membership", "kill", minTimeLimit, 1
+	_, _, results := simulatedRun(t, o)
+	if results.Verdict != workloads.VerdictOK {
+		t.Errorf("%s: %s", results.Verdict, results.Cause)
+	}
+}

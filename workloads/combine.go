@@ -32,6 +32,7 @@ func combine(name string, names []string) (Workload, error) {
 			all.Kinds = append(all.Kinds, part.Name+"/"+kind)
 		}
 		all.Roams = all.Roams || part.Roams
+		all.Reconfigurable = all.Reconfigurable || part.Reconfigurable
 		all.SettleMs = max(all.SettleMs, part.SettleMs)
 	}
 	all.NewGenerator = func(options Options) Generator { return newCombinedGenerator(parts, options) }

@@ -1,6 +1,9 @@
 package workloads
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestDurabilityStories(t *testing.T) {
 	did := func(s *script, kind Type, f string, value any, mzxid int64) {
@@ -101,6 +104,17 @@ func TestConfigurationStories(t *testing.T) {
 			did(s, 10, "a b c")
 		}},
 	})
+	for name, tell := range map[string]func(*script){
+		"nobody asked":          func(*script) {},
+		"nobody was told":       func(s *script) { s.did(0, Fail, "config", nil, nil) },
+		"the last is under way": func(s *script) { s.begin(0, "config", nil) },
+	} {
+		s := &script{}
+		tell(s)
+		if result := CheckConfigurations(s.history, DefaultBounds); result.Verdict != VerdictUnknown || !strings.Contains(result.Cause, "no read of the membership succeeded") {
+			t.Errorf("%s: %s: %s", name, result.Verdict, result.Cause)
+		}
+	}
 	version, servers, ok := parseMembership("server.1=a:1:2:participant\nserver.2=b:1:2\nversion=10000001f")
 	if version != 0x10000001f || servers != "server.1=a:1:2:participant server.2=b:1:2" || !ok {
 		t.Errorf("%x, %q, %v", version, servers, ok)

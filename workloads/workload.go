@@ -22,6 +22,10 @@ type Workload struct {
 	// otherwise each stays with one.
 	Roams bool
 
+	// Reconfigurable asks for members that can be reconfigured, whether a fault does so
+	// or not: others don't show who they are.
+	Reconfigurable bool
+
 	// SettleMs is how long the healed ensemble is left alone before the final
 	// operations.
 	SettleMs int
