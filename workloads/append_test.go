@@ -191,6 +191,10 @@ func TestBankStories(t *testing.T) {
 		read        any
 	}{
 		{"fine", "", balances(90, 110, 100, 100, 100, 100)},
+		{"fine, with versions", "", snapshot(90, 110)},
+		{"half a transfer, with versions", "read 0 found 590 in all accounts together instead of 600", snapshot(90, 100)},
+		{"no list of accounts", "shows 0 accounts", numbers(1, 2, 3).([]any)[:0]},
+		{"another account's balance", "shows 0 accounts", []any{numbers(1, 0, 100), numbers(0, 0, 100)}},
 		{"half a transfer", "read 0 found 590 in all accounts together instead of 600", balances(90, 100, 100, 100, 100, 100)},
 		{"overdrawn", "account 1 at -10", balances(210, -10, 100, 100, 100, 100)},
 		{"an account is missing", "shows 5 accounts", balances(200, 100, 100, 100, 100)},
@@ -199,6 +203,64 @@ func TestBankStories(t *testing.T) {
 		s.did(0, OK, "read", nil, test.read)
 		t.Run(test.name, func(t *testing.T) { expectVerdict(t, CheckBank(s.history, DefaultBounds), test.cause) })
 	}
+}
+
+// snapshot shows what the first transfer, from account 0 to account 1, may have changed.
+func snapshot(first, second int64) any {
+	changed := int64(0)
+	if first != bankStart {
+		changed = 1
+	}
+	return []any{numbers(0, changed, first), numbers(1, changed, second), numbers(2, 0, 100), numbers(3, 0, 100), numbers(4, 0, 100), numbers(5, 0, 100)}
+}
+
+func TestBankOrderStories(t *testing.T) {
+	did := func(s *script, kind Type, f string, zxid int64, value any) {
+		s.did(len(s.history), kind, f, nil, value)
+		s.history[len(s.history)-1].Zxid = zxid
+	}
+	transfer := func(account, version, balance, other, otherVersion, otherBalance int64) any {
+		return []any{numbers(account, version, balance), numbers(other, otherVersion, otherBalance)}
+	}
+	runStories(t, CheckBankOrder, []storyTest{
+		{"fine", "", func(s *script) {
+			did(s, OK, "read", 10, snapshot(100, 100))
+			did(s, OK, "transfer", 11, transfer(0, 0, 90, 1, 0, 110))
+			did(s, OK, "read", 12, snapshot(90, 110))
+		}},
+		{"a stale snapshot with the right total", "read 2 can't stand where its zxid 0xc puts it: it found account 0 at version 0, but the account is at version 1", func(s *script) {
+			did(s, OK, "transfer", 11, transfer(0, 0, 90, 1, 0, 110))
+			did(s, OK, "read", 12, snapshot(100, 100))
+		}},
+		{"the same with the zxid of the time before", "read 2 was given zxid 0xa, but transfer 0, which ended before it began, has zxid 0xb", func(s *script) {
+			did(s, OK, "transfer", 11, transfer(0, 0, 90, 1, 0, 110))
+			did(s, OK, "read", 10, snapshot(100, 100))
+		}},
+		{"a stale snapshot beside the transfer", "", func(s *script) {
+			s.begin(50, "transfer", nil)
+			did(s, OK, "read", 10, snapshot(100, 100))
+			s.end(50, OK, "transfer", transfer(0, 0, 90, 1, 0, 110))
+			s.history[len(s.history)-1].Zxid = 11
+		}},
+		{"the right versions, and money of another account", "it read value 80 in account 0, but at version 1 the account has value 90", func(s *script) {
+			did(s, OK, "transfer", 11, transfer(0, 0, 90, 1, 0, 110))
+			did(s, OK, "read", 12, snapshot(80, 120))
+		}},
+		{"without an answer it was done or not", "", func(s *script) {
+			did(s, Info, "transfer", 0, transfer(0, 0, 90, 1, 0, 110))
+			did(s, OK, "read", 11, snapshot(100, 100))
+			did(s, OK, "read", 12, snapshot(90, 110))
+		}},
+		{"without an answer it was not undone", "read 4 can't stand where its zxid 0xc puts it", func(s *script) {
+			did(s, Info, "transfer", 0, transfer(0, 0, 90, 1, 0, 110))
+			did(s, OK, "read", 11, snapshot(90, 110))
+			did(s, OK, "read", 12, snapshot(100, 100))
+		}},
+		{"refused, and done", "read 2 can't stand where its zxid 0xb puts it", func(s *script) {
+			did(s, Fail, "transfer", 0, numbers(0, 1, 10))
+			did(s, OK, "read", 11, snapshot(90, 110))
+		}},
+	})
 }
 
 func TestSessionStories(t *testing.T) {

@@ -22,7 +22,9 @@ const (
 // sets both in one multi, each at the version that was read. A read of all
 // accounts ends with a multi of nothing but checks of the versions: it succeeds
 // only if all of them were current at one point in the order of changes. So a
-// read is a snapshot without any promise about multi-reads.
+// read is a snapshot without any promise about multi-reads. Answers are lists with an item for
+// each account: [account version balance], where the version is the one that was found and
+// the balance, of a transfer, the one that is set.
 var bankWorkload = Workload{
 	Name:         "bank",
 	Doc:          "transfers between accounts with multi: the total of every snapshot is constant, no account is overdrawn",
@@ -31,7 +33,10 @@ var bankWorkload = Workload{
 	Setup:        setupBank,
 	Do:           withService(doBank),
 	Checkers: func(bounds Bounds) []Checker {
-		return []Checker{{Name: "bank-total", Check: func(history []Op) Result { return CheckBank(history, bounds) }}}
+		return []Checker{
+			{Name: "bank-total", Check: func(history []Op) Result { return CheckBank(history, bounds) }},
+			{Name: "bank-order", Check: func(history []Op) Result { return CheckBankOrder(history, bounds) }},
+		}
 	},
 }
 
@@ -87,21 +92,21 @@ func doBank(ctx context.Context, client Service, op Op) Op {
 
 func readBank(ctx context.Context, client Service, op Op) Op {
 	for attempt := 1; ; attempt++ {
-		var balances []any
+		var found []any
 		var checks []Part
 		for account := range int64(bankAccounts) {
 			balance, check, zxid, err := balanceOf(ctx, client, account)
 			if err != nil {
 				return complete(op, false, zxid, "get", err)
 			}
-			balances, checks = append(balances, balance), append(checks, check)
+			found, checks = append(found, []any{account, int64(check.Version), balance}), append(checks, check)
 		}
 		zxid, err := client.Multi(ctx, checks)
 		if errors.Is(err, ErrBadVersion) && attempt < snapshotAttempts {
 			continue
 		}
 		if err == nil {
-			op.Value = balances
+			op.Value = found
 		}
 		return complete(op, false, zxid, "multi of checks", err)
 	}
@@ -137,7 +142,11 @@ func transfer(ctx context.Context, client Service, op Op, from, to, amount int64
 		if errors.Is(err, ErrBadVersion) && attempt < snapshotAttempts {
 			continue // it certainly changed nothing
 		}
-		return complete(op, true, zxid, "multi", err)
+		done := complete(op, true, zxid, "multi", err)
+		if done.Type != Fail { // also without an answer: the versions say where it can have taken effect
+			done.Value = []any{[]any{from, int64(take.Version), source - amount}, []any{to, int64(give.Version), target + amount}}
+		}
+		return done
 	}
 }
 
@@ -151,13 +160,40 @@ func CheckBank(history []Op, bounds Bounds) Result {
 	return checkBank(history, bounds, bankAccounts, bankAccounts*bankStart)
 }
 
+// CheckBankOrder looks for one order of transfers and snapshots, in agreement with real time,
+// in which each finds the versions and the balances that those before have left: a snapshot
+// may have the right total and be old. The rules, and why they are sound, are those of
+// CheckMultiRegister: every answer came with a multi at the versions that were read.
+func CheckBankOrder(history []Op, bounds Bounds) Result {
+	shape := multiShape{registers: bankAccounts, start: bankStart, word: "account"}
+	return shape.check(Result{Checker: "bank-order", Verdict: VerdictOK, Stats: map[string]any{}}, history, bounds)
+}
+
+// balancesIn gives the balances that a snapshot shows, in the order of accounts; those of
+// other labs are plain numbers.
+func balancesIn(value any) []int64 {
+	list, _ := value.([]any)
+	balances := make([]int64, 0, len(list))
+	for account, item := range list {
+		balance, plain := item.(int64)
+		if fields := ints(item); !plain && len(fields) == 3 && fields[0] == int64(account) {
+			balance, plain = fields[2], true
+		}
+		if !plain {
+			return nil
+		}
+		balances = append(balances, balance)
+	}
+	return balances
+}
+
 // CheckForeignBank judges the snapshots of a bank that another lab has opened, with
 // as many accounts and as much money as the first snapshot shows.
 func CheckForeignBank(history []Op, bounds Bounds) Result {
 	for i := range history {
 		if op := &history[i]; op.F == "read" && op.Type == OK && op.Process >= 0 {
 			var total int64
-			balances := ints(op.Value)
+			balances := balancesIn(op.Value)
 			for _, balance := range balances {
 				total += balance
 			}
@@ -181,7 +217,7 @@ func checkBank(history []Op, bounds Bounds, accounts int, whole int64) Result {
 			continue
 		}
 		snapshots++
-		balances, total := ints(operation.Complete.Value), int64(0)
+		balances, total := balancesIn(operation.Complete.Value), int64(0)
 		for account, balance := range balances {
 			total += balance
 			if balance < 0 {

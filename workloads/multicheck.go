@@ -4,8 +4,17 @@ import (
 	"fmt"
 	"math"
 	"sort"
-	"strings"
 )
+
+// multiShape is what all groups of a workload have in common.
+type multiShape struct {
+	registers int    // of a group, at most maxRegisters
+	start     int64  // value of each at version 0
+	word      string // what people call one
+}
+
+// maxRegisters bounds the registers of a group.
+const maxRegisters = max(multiRegisters, bankAccounts)
 
 // multiOp is one operation on a group, as the checker sees it.
 type multiOp struct {
@@ -22,19 +31,11 @@ type multiTouch struct {
 }
 
 // multiState is a group between two operations.
-type multiState [multiRegisters]struct{ version, value int64 }
-
-func (s multiState) String() string {
-	words := make([]string, 0, len(s))
-	for register, r := range s {
-		words = append(words, fmt.Sprintf("r%d value %d version %d", register, r.value, r.version))
-	}
-	return strings.Join(words, ", ")
-}
+type multiState [maxRegisters]struct{ version, value int64 }
 
 // multiOpOf reads an operation; false if it constrains nothing: failed, a read without
 // an answer, or a change that ended without having said where it can take effect.
-func multiOpOf(operation *Operation) (multiOp, bool) {
+func (shape multiShape) opOf(operation *Operation) (multiOp, bool) {
 	m := multiOp{operation: operation, read: operation.Invoke.F == "read"}
 	if operation.Complete.Type == Fail || m.read && operation.Complete.Type != OK {
 		return m, false
@@ -42,7 +43,7 @@ func multiOpOf(operation *Operation) (multiOp, bool) {
 	list, _ := operation.Complete.Value.([]any)
 	for _, item := range list {
 		fields := ints(item)
-		if len(fields) != 3 || fields[0] < 0 || fields[0] >= multiRegisters {
+		if len(fields) != 3 || fields[0] < 0 || fields[0] >= int64(shape.registers) {
 			return m, false
 		}
 		m.touched = append(m.touched, multiTouch{register: int(fields[0]), version: fields[1], value: fields[2]})
@@ -51,14 +52,14 @@ func multiOpOf(operation *Operation) (multiOp, bool) {
 }
 
 // fits says whether the operation can stand in a state, and if not, why.
-func (m *multiOp) fits(state multiState) (string, bool) {
+func (shape multiShape) fits(m *multiOp, state multiState) (string, bool) {
 	for _, touch := range m.touched {
 		is := state[touch.register]
 		switch {
 		case is.version != touch.version:
-			return fmt.Sprintf("it found register %d at version %d, but the register is at version %d", touch.register, touch.version, is.version), false
+			return fmt.Sprintf("it found %[1]s %[2]d at version %[3]d, but the %[1]s is at version %[4]d", shape.word, touch.register, touch.version, is.version), false
 		case m.read && is.value != touch.value:
-			return fmt.Sprintf("it read value %d in register %d, but at version %d the register has value %d", touch.value, touch.register, is.version, is.value), false
+			return fmt.Sprintf("it read value %[3]d in %[1]s %[2]d, but at version %[4]d the %[1]s has value %[5]d", shape.word, touch.register, touch.value, is.version, is.value), false
 		}
 	}
 	return "", true
@@ -83,7 +84,7 @@ func (m *multiOp) apply(state multiState) multiState {
 // several can, all are tried, up to a bound. What is checked:
 //
 //   - the order by zxid agrees with real time: who began after another had been
-//     acknowledged has the higher zxid;
+//     acknowledged has the higher zxid, and no two have the same;
 //   - in that order each operation finds what it found, from registers that begin
 //     empty, at version 0, with the value that the newest change has set.
 //
@@ -92,7 +93,12 @@ func (m *multiOp) apply(state multiState) multiState {
 // is that zxids are the order of changes. A group of which a change never ended, so
 // that nobody knows its versions, is left out and counted.
 func CheckMultiRegister(history []Op, bounds Bounds) Result {
-	result := Result{Checker: "multi-linearizable", Verdict: VerdictOK, Stats: map[string]any{}}
+	shape := multiShape{registers: multiRegisters, word: "register"}
+	return shape.check(Result{Checker: "multi-linearizable", Verdict: VerdictOK, Stats: map[string]any{}}, history, bounds)
+}
+
+// check fills in the result of CheckMultiRegister.
+func (shape multiShape) check(result Result, history []Op, bounds Bounds) Result {
 	operations, err := Pair(history)
 	if err != nil {
 		return brokenHistory(result, err)
@@ -101,7 +107,7 @@ func CheckMultiRegister(history []Op, bounds Bounds) Result {
 	groups, count, left := 0, 0, 0
 	var undecided []string
 	for _, key := range splitByKey(operations) {
-		group, known := gatherGroup(key)
+		group, known := shape.gather(key)
 		if !known {
 			left++
 			continue
@@ -114,7 +120,7 @@ func CheckMultiRegister(history []Op, bounds Bounds) Result {
 		}
 	}
 	result.Stats["groups"], result.Stats["operations"], result.Stats["left-out"] = groups, count, left
-	result = faults.judge(result, fmt.Sprintf("all %d groups of %d registers behaved like one object each (%d operations)", groups, multiRegisters, count), "operations that no order explains")
+	result = faults.judge(result, fmt.Sprintf("all %d groups of %d %ss behaved like one object each (%d operations)", groups, shape.registers, shape.word, count), "operations that no order explains")
 	switch {
 	case result.Verdict != VerdictOK:
 	case len(undecided) > 0:
@@ -127,15 +133,16 @@ func CheckMultiRegister(history []Op, bounds Bounds) Result {
 
 // multiGroup is the history of one group.
 type multiGroup struct {
+	multiShape
 	key      string
 	answered []multiOp // by zxid
 	open     []multiOp // changes without an answer
 }
 
-func gatherGroup(key keyOperations) (*multiGroup, bool) {
-	group := &multiGroup{key: key.key}
+func (shape multiShape) gather(key keyOperations) (*multiGroup, bool) {
+	group := &multiGroup{multiShape: shape, key: key.key}
 	for _, operation := range key.operations {
-		m, ok := multiOpOf(operation)
+		m, ok := shape.opOf(operation)
 		switch {
 		case !ok && !m.read && operation.Complete.Index == math.MaxInt:
 			return nil, false
@@ -157,6 +164,10 @@ func (g *multiGroup) realTime(faults *faultList) {
 	var latest *multiOp // of those with lower zxids, the one that began last
 	for i := range g.answered {
 		m := &g.answered[i]
+		if i > 0 && g.answered[i-1].operation.Complete.Zxid == m.operation.Complete.Zxid {
+			before := &g.answered[i-1]
+			faults.add(g.key, fmt.Sprintf("%s %d and %s %d were both given zxid %s", before.operation.Invoke.F, before.operation.Invoke.Index, m.operation.Invoke.F, m.operation.Invoke.Index, hex(m.operation.Complete.Zxid)), before.operation, m.operation)
+		}
 		if latest != nil && m.operation.ReturnIndex < latest.operation.Invoke.Index {
 			faults.add(g.key, fmt.Sprintf("%s %d was given zxid %s, but %s %d, which ended before it began, has zxid %s", latest.operation.Invoke.F, latest.operation.Invoke.Index, hex(latest.operation.Complete.Zxid), m.operation.Invoke.F, m.operation.Invoke.Index, hex(m.operation.Complete.Zxid)), m.operation, latest.operation)
 		}
@@ -173,7 +184,11 @@ const maxBridges = 100_000
 // met before an order was found.
 func (g *multiGroup) replay(faults *faultList) bool {
 	r := &multiReplay{group: g, used: make([]bool, len(g.open))}
-	if r.from(0, multiState{}) {
+	var start multiState
+	for register := range start {
+		start[register].value = g.start
+	}
+	if r.from(0, start) {
 		return true
 	}
 	if r.tries >= maxBridges {
@@ -201,7 +216,7 @@ type multiReplay struct {
 func (r *multiReplay) from(i int, state multiState) bool {
 	for ; i < len(r.group.answered); i++ {
 		m := &r.group.answered[i]
-		why, ok := m.fits(state)
+		why, ok := r.group.fits(m, state)
 		if ok {
 			state = m.apply(state)
 			continue
@@ -214,7 +229,7 @@ func (r *multiReplay) from(i int, state multiState) bool {
 				return false
 			}
 			open := &r.group.open[at]
-			if r.used[at] || !open.leadsTo(state, m) {
+			if r.used[at] || !r.group.leadsTo(open, state, m) {
 				continue
 			}
 			r.used[at] = true
@@ -231,8 +246,8 @@ func (r *multiReplay) from(i int, state multiState) bool {
 // leadsTo says whether a change without an answer can have come right before an
 // operation that waits: it had begun, it fits, and it makes no version that the waiting
 // one did not come to.
-func (m *multiOp) leadsTo(state multiState, waiting *multiOp) bool {
-	if _, fits := m.fits(state); !fits || m.operation.Invoke.Index > waiting.operation.ReturnIndex {
+func (shape multiShape) leadsTo(m *multiOp, state multiState, waiting *multiOp) bool {
+	if _, fits := shape.fits(m, state); !fits || m.operation.Invoke.Index > waiting.operation.ReturnIndex {
 		return false
 	}
 	next := m.apply(state)
@@ -248,7 +263,7 @@ func (m *multiOp) leadsTo(state multiState, waiting *multiOp) bool {
 // the registers that it touches, and it.
 func (g *multiGroup) before(at int, m *multiOp) []*Operation {
 	var shown []*Operation
-	for i := at - 1; i >= 0 && len(shown) < multiRegisters; i-- {
+	for i := at - 1; i >= 0 && len(shown) < g.registers; i-- {
 		if earlier := &g.answered[i]; !earlier.read && m.meets(earlier) {
 			shown = append([]*Operation{earlier.operation}, shown...)
 		}

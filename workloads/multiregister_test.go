@@ -37,6 +37,10 @@ func TestMultiRegisterStories(t *testing.T) {
 			did(s, OK, "change", 10, at(0, 0, 1))
 			did(s, OK, "change", 9, at(1, 0, 2))
 		}},
+		{"one zxid for two", "change 0 and change 2 were both given zxid 0xa", func(s *script) {
+			did(s, OK, "change", 10, at(0, 0, 1))
+			did(s, OK, "change", 10, at(1, 0, 2))
+		}},
 		{"a change without an answer is needed", "", func(s *script) {
 			did(s, Info, "change", 0, at(0, 0, 1), at(1, 0, 1))
 			did(s, OK, "read", 10, at(0, 1, 1), at(1, 1, 1), at(2, 0, 0), at(3, 0, 0))

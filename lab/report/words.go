@@ -9,6 +9,7 @@ var checkerWords = map[string]string{
 
 	"session-order":      "No session goes back in time, on whichever member: it sees its own writes, and a prefix of the one order of changes; a read after sync is not stale.",
 	"serializable":       "The transactions have a serial order that agrees with real time. What each saw of the lists tells who must stand before whom; a cycle of these dependencies can't be.",
+	"bank-order":         "Transfers and snapshots of the bank have one order: each finds the versions and balances that the ones before it left.",
 	"bank-total":         "Money moves between accounts in transactions: every snapshot has the same total, and no account is overdrawn.",
 	"watches":            "No event of a watch is lost, none is invented, each comes before the data that it tells of, and in the order of the changes.",
 	"ephemerals":         "Ephemeral znodes are there as long as their session lives, and gone once it was closed or has expired; none comes back.",
