@@ -65,10 +65,15 @@ func sessionsIn(names []string) []any {
 	return sessions
 }
 
-// stand makes a candidate.
+// stand makes a candidate, whose token is -1 if the name that it was given is not its own.
 func stand(ctx context.Context, client Service, queue string, session int64) (candidate, int64, error) {
-	created, stat, zxid, err := client.CreateMode(ctx, queue+"/"+candidateName(session), nil, Sequential|Ephemeral)
-	return candidate{path: created, token: sequence(created), made: stat.Czxid}, zxid, err
+	asked := queue + "/" + candidateName(session)
+	created, stat, zxid, err := client.CreateMode(ctx, asked, nil, Sequential|Ephemeral)
+	own := candidate{path: created, token: -1, made: stat.Czxid}
+	if strings.HasPrefix(created, asked) {
+		own.token = sequence(created)
+	}
+	return own, zxid, err
 }
 
 // protect sets the protected znode to the candidate's token, at the version that it
@@ -134,12 +139,29 @@ func claimOf(operation *Operation) (claim, bool) {
 // last is the highest zxid at which the claim is proved to have stood, 0 if none is.
 func (c *claim) last() int64 { return max(c.entered, c.left) }
 
+// doubts are the first attempts without an answer, by session: each may have had its effect.
+type doubts struct {
+	standing, resigning map[int64]int // Index of the invocation
+}
+
+func (d doubts) note(operation *Operation) {
+	first := map[string]map[int64]int{"stand": d.standing, "resign": d.resigning}[operation.Invoke.F]
+	if first == nil || operation.Complete.Type != Info {
+		return
+	}
+	if _, ok := first[operation.Invoke.Session]; !ok {
+		first[operation.Invoke.Session] = operation.Invoke.Index
+	}
+}
+
 // checkClaims judges the claims on one lock or one leadership, in the order of their
 // tokens. Zxids number all states of the service, so that each rule speaks of states
 // and needs no clock:
 //
-//   - tokens: none is given to two sessions, and they rise with the zxids at which
-//     they were made;
+//   - tokens: none is given to two sessions, they rise with the zxids at which they were
+//     made, and each is that of a candidate which its session made;
+//   - in its turn: a candidate is made, is shown to be the first, and changes the protected
+//     znode at zxids that rise in this order, since all answers are its session's;
 //   - exclusive: who was shown to be first at zxid z came after all earlier
 //     candidates were gone, so that no claim with a lower token is proved at z or
 //     later;
@@ -149,7 +171,7 @@ func (c *claim) last() int64 { return max(c.entered, c.left) }
 //     session that lives, because the server answered it. Nothing is said where the
 //     session had tried to give it up and got no answer;
 //   - not disturbed: between grant and release nobody else sets the protected znode.
-func checkClaims(faults *faultList, key string, claims []claim, resigning map[int64]int) {
+func checkClaims(faults *faultList, key string, claims []claim, doubts doubts) {
 	sort.SliceStable(claims, func(i, j int) bool {
 		if claims[i].token != claims[j].token {
 			return claims[i].token < claims[j].token
@@ -165,10 +187,11 @@ func checkClaims(faults *faultList, key string, claims []claim, resigning map[in
 		same := claims[start:end]
 		for i := range same {
 			c := &same[i]
-			if at, unsure := resigning[c.operation.Invoke.Session]; c.note == noteEvicted && unsure && at < c.operation.Complete.Index {
+			if at, unsure := doubts.resigning[c.operation.Invoke.Session]; c.note == noteEvicted && unsure && at < c.operation.Complete.Index {
 				c.note = ""
 			}
 			checkClaim(faults, key, &same[0], c, made, proved)
+			checkTurn(faults, key, c, same, doubts.standing)
 		}
 		for i := range same {
 			if c := &same[i]; c.made != 0 && (made == nil || c.made > made.made) {
@@ -201,6 +224,40 @@ func checkClaim(faults *faultList, key string, first, c, made, proved *claim) {
 		faults.add(key, fmt.Sprintf("operation %d lost its place in %s, with token %d, although its %s was alive and had not given it up", at, key, c.token, sessionName(c.operation.Invoke)), c.operation)
 	case noteDisturbed:
 		faults.add(key, fmt.Sprintf("operation %d held %s, with token %d, but somebody else changed what it protects", at, key, c.token), c.operation)
+	}
+}
+
+// checkTurn judges what a claim says of its candidate; same are all claims with its token.
+func checkTurn(faults *faultList, key string, c *claim, same []claim, standing map[int64]int) {
+	at := c.operation.Invoke.Index
+	if c.token < 0 {
+		faults.add(key, fmt.Sprintf("operation %d made a candidate in %s, and was given the name of another one", at, key), c.operation)
+		return
+	}
+	by := c // who made the candidate
+	for i := range same {
+		if by.made == 0 && same[i].operation.Invoke.Session == c.operation.Invoke.Session {
+			by = &same[i]
+		}
+	}
+	if began, unsure := standing[c.operation.Invoke.Session]; by.made == 0 && (!unsure || began > at) {
+		faults.add(key, fmt.Sprintf("operation %d claims %s with token %d, but its %s never made such a candidate", at, key, c.token, sessionName(c.operation.Invoke)), c.operation)
+	}
+	turns := []struct {
+		what string
+		by   *claim
+		zxid int64
+	}{{"made", by, by.made}, {"shown to be the first", c, c.granted}, {"proved by a change", c, c.entered}, {"proved by the next change", c, c.left}}
+	before := turns[0]
+	for i, turn := range turns[1:] {
+		if turn.zxid == 0 {
+			continue
+		}
+		// A list may be as new as the candidate, but each change has a zxid of its own.
+		if turn.zxid < before.zxid || i > 0 && turn.zxid == before.zxid {
+			faults.add(key, fmt.Sprintf("the claim of operation %d on %s, with token %d, was %s at zxid %s, but %s at zxid %s", at, key, c.token, turn.what, hex(turn.zxid), before.what, hex(before.zxid)), distinct(before.by.operation, c.operation)...)
+		}
+		before = turn
 	}
 }
 
@@ -256,6 +313,48 @@ func checkProtected(faults *faultList, key string, operations []*Operation) {
 	}
 }
 
+// checkShown judges where the tokens that reads of a protected znode show came from: each is
+// that of a claim with which somebody changed it, or may have without an answer, who began
+// before the read ended; and where the read shows the zxid of a known change, the token of
+// that one.
+func checkShown(faults *faultList, key string, operations []*Operation) {
+	first := make(map[int64]*Operation)    // token -> the first that may have set it
+	changes := make(map[int64]claim)       // by zxid
+	unknown := (*Operation)(nil)           // the first change that never ended: of any token
+	for _, operation := range operations { // in the order of their invocations
+		c, ok := claimOf(operation)
+		kind := operation.Complete.Type
+		switch f := operation.Invoke.F; {
+		case f != "hold" && f != "vanish" && f != "lead" || kind == Fail:
+		case !ok && kind == Info && unknown == nil:
+			unknown = operation
+		case ok && first[c.token] == nil && (kind == Info || c.entered != 0):
+			first[c.token] = operation
+		}
+		if ok && kind == OK {
+			changes[c.entered], changes[c.left] = c, c
+		}
+	}
+	for _, read := range operations {
+		token, _ := read.Complete.Value.(int64)
+		if read.Invoke.F != "read" || read.Complete.Type != OK {
+			continue
+		}
+		at, by := read.Invoke.Index, first[token]
+		if c := changes[read.Complete.Mzxid]; read.Complete.Mzxid != 0 && c.operation != nil && c.token != token {
+			faults.add(key, fmt.Sprintf("read %d of %s shows token %d at zxid %s, but at that operation %d changed it with token %d", at, key, token, hex(read.Complete.Mzxid), c.operation.Invoke.Index, c.token), c.operation, read)
+			continue
+		}
+		switch {
+		case token < 0 || unknown != nil && unknown.Invoke.Index < read.Complete.Index:
+		case by == nil:
+			faults.add(key, fmt.Sprintf("read %d of %s shows token %d, with which nobody changed it", at, key, token), read)
+		case by.Invoke.Index > read.Complete.Index:
+			faults.add(key, fmt.Sprintf("read %d of %s shows token %d before operation %d, which was the first to change it with that, began", at, key, token, by.Invoke.Index), read, by)
+		}
+	}
+}
+
 // checkVanished judges the final lists of candidates, which are read after the healed
 // ensemble was left alone for longer than sessions live without a word: no candidate
 // is left of a session that vanished before.
@@ -288,12 +387,9 @@ func checkQueueOfClaims(result Result, history []Op, bounds Bounds, bad string) 
 	entered, holders := 0, make(map[string]bool)
 	for _, key := range splitByKey(operations) {
 		var claims []claim
-		resigning := make(map[int64]int) // session -> Index of its first attempt without an answer
+		doubts := doubts{make(map[int64]int), make(map[int64]int)}
 		for _, operation := range key.operations {
-			session := operation.Invoke.Session
-			if _, ok := resigning[session]; !ok && operation.Invoke.F == "resign" && operation.Complete.Type == Info {
-				resigning[session] = operation.Invoke.Index
-			}
+			doubts.note(operation)
 			if c, ok := claimOf(operation); ok {
 				claims = append(claims, c)
 				if c.entered != 0 {
@@ -302,8 +398,9 @@ func checkQueueOfClaims(result Result, history []Op, bounds Bounds, bad string) 
 				}
 			}
 		}
-		checkClaims(faults, key.key, claims, resigning)
+		checkClaims(faults, key.key, claims, doubts)
 		checkProtected(faults, key.key, key.operations)
+		checkShown(faults, key.key, key.operations)
 		checkVanished(faults, key.key, key.operations, vanished)
 	}
 	result.Stats["entered"], result.Stats["holders"], result.Stats["vanished"] = entered, len(holders), len(vanished)

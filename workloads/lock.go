@@ -94,9 +94,9 @@ func lookAtQueue(ctx context.Context, client Service, root string, op Op) Op {
 		if zxid, err := client.Sync(ctx, protectedPath(root, op.Key)); err != nil {
 			return complete(op, false, zxid, "sync", err)
 		}
-		data, _, zxid, err := client.Get(ctx, protectedPath(root, op.Key))
+		data, stat, zxid, err := client.Get(ctx, protectedPath(root, op.Key))
 		if err == nil {
-			op.Value = tokenOf(data)
+			op.Value, op.Mzxid = tokenOf(data), stat.Mzxid
 		}
 		return complete(op, false, zxid, "get", err)
 	case "final-queue":
