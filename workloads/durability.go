@@ -130,8 +130,12 @@ func doDurability(ctx context.Context, client Service, op Op) Op {
 //   - what it made or set is there, or something newer is, or a deletion that is newer,
 //     or of unknown outcome, has taken it away;
 //   - what it deleted is away, or was made again by something newer;
-//   - what is shown is what somebody wrote, whole, and did not certainly fail to; and
-//     if its zxid is that of an acknowledged change, it is what that one wrote.
+//   - what is shown is what somebody wrote, whole, and did not certainly fail to; what an
+//     acknowledged change wrote has its zxid, and nothing else has;
+//   - all changes that answers prove, in the order of their zxids, make sense one behind the
+//     other: what is made was not there, what is changed or deleted was, and the version
+//     begins at 0 and counts changes, so that it lies between the number of those that were
+//     proved and that with all of unknown outcome that had begun.
 //
 // The same holds for what another read has shown before: what was once there counts as
 // acknowledged.
@@ -145,6 +149,7 @@ func CheckDurability(history []Op, bounds Bounds) Result {
 	changes, reads := 0, 0
 	for _, key := range splitByKey(operations) {
 		c := newDurableKey(key)
+		c.checkVersions(faults)
 		changes += len(c.byZxid)
 		reads += c.check(faults)
 	}
@@ -222,6 +227,9 @@ func (c *durableKey) origin(faults *faultList, read *Operation) {
 		faults.add(c.key, fmt.Sprintf("read %d of %s shows %d, but %s %d of it certainly failed", read.Invoke.Index, c.key, value, writer.Invoke.F, writer.Invoke.Index), writer, read)
 	case writer.Invoke.Index > read.Complete.Index:
 		faults.add(c.key, fmt.Sprintf("read %d of %s shows %d before %s %d of it began", read.Invoke.Index, c.key, value, writer.Invoke.F, writer.Invoke.Index), read, writer)
+	}
+	if writer != nil && writer.Complete.Type == OK && writer.Complete.Mzxid != read.Complete.Mzxid {
+		faults.add(c.key, fmt.Sprintf("read %d of %s shows %d at zxid %s, but %s %d wrote it at zxid %s", read.Invoke.Index, c.key, value, hex(read.Complete.Mzxid), writer.Invoke.F, writer.Invoke.Index, hex(writer.Complete.Mzxid)), writer, read)
 	}
 	if change := c.byZxid[read.Complete.Mzxid]; change != nil && change != writer {
 		faults.add(c.key, fmt.Sprintf("read %d of %s shows %d at zxid %s, but that is the zxid of %s %d, which wrote %v", read.Invoke.Index, c.key, value, hex(read.Complete.Mzxid), change.Invoke.F, change.Invoke.Index, change.Invoke.Value), change, read)

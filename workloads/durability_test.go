@@ -62,6 +62,11 @@ func TestDurabilityStories(t *testing.T) {
 			did(s, OK, "make", int64(1), 10)
 			did(s, OK, "read", int64(-1), 10)
 		}},
+		{"at another zxid", "read 4 of d shows 2 at zxid 0xd, but change 2 wrote it at zxid 0xb", func(s *script) {
+			did(s, OK, "make", int64(1), 10)
+			did(s, OK, "change", int64(2), 11)
+			did(s, OK, "read", int64(2), 13)
+		}},
 		{"failed and there", "make 0 of it certainly failed", func(s *script) {
 			did(s, Fail, "make", int64(1), 0)
 			did(s, OK, "read", int64(1), 10)
@@ -70,6 +75,94 @@ func TestDurabilityStories(t *testing.T) {
 			did(s, OK, "make", int64(1), 10)
 			did(s, Info, "change", int64(2), 0)
 			did(s, OK, "read", int64(2), 10)
+		}},
+	})
+	at := func(s *script, version int32) { s.history[len(s.history)-1].Version = version }
+	runStories(t, CheckDurability, []storyTest{
+		{"versions count changes", "", func(s *script) {
+			did(s, OK, "make", int64(1), 10)
+			at(s, 0)
+			did(s, OK, "change", int64(2), 11)
+			at(s, 1)
+			did(s, OK, "read", int64(2), 11)
+			at(s, 1)
+			did(s, OK, "drop", nil, 12)
+			did(s, OK, "make", int64(3), 13)
+			at(s, 0)
+			did(s, OK, "read", int64(3), 13)
+			at(s, 0)
+		}},
+		{"a read of another version", "read 4 of d shows version 2 at zxid 0xb, but change 2 had shown version 1 at that", func(s *script) {
+			did(s, OK, "make", int64(1), 10)
+			at(s, 0)
+			did(s, OK, "change", int64(2), 11)
+			at(s, 1)
+			did(s, OK, "read", int64(2), 11)
+			at(s, 2)
+		}},
+		{"made at another version", "make 0 of d shows version 1 at zxid 0xa, which was at least 0 and at most 0 then: nothing had made it", func(s *script) {
+			did(s, OK, "make", int64(1), 10)
+			at(s, 1)
+		}},
+		{"a change that does not count", "change 2 of d shows version 0 at zxid 0xb, which was at least 1 and at most 1 then", func(s *script) {
+			did(s, OK, "make", int64(1), 10)
+			at(s, 0)
+			did(s, OK, "change", int64(2), 11)
+			at(s, 0)
+		}},
+		{"a version too many", "read 4 of d shows version 3 at zxid 0xc, which was at least 1 and at most 1 then", func(s *script) {
+			did(s, OK, "make", int64(1), 10)
+			at(s, 0)
+			did(s, Info, "change", int64(2), 0)
+			did(s, OK, "read", int64(2), 12)
+			at(s, 3)
+			did(s, Info, "change", int64(3), 0)
+		}},
+		{"changes without an answer count or not", "", func(s *script) {
+			did(s, OK, "make", int64(1), 10)
+			at(s, 0)
+			did(s, Info, "change", int64(2), 0)
+			did(s, Info, "change", int64(3), 0)
+			did(s, OK, "change", int64(4), 12)
+			at(s, 2)
+			did(s, OK, "read", int64(4), 12)
+			at(s, 2)
+		}},
+		{"versions begin anew with what was made without an answer", "", func(s *script) {
+			did(s, OK, "make", int64(1), 10)
+			at(s, 0)
+			did(s, OK, "change", int64(2), 11)
+			at(s, 1)
+			did(s, Info, "drop", nil, 0)
+			did(s, Info, "make", int64(3), 0)
+			did(s, OK, "change", int64(4), 15)
+			at(s, 1)
+		}},
+		{"a change without an answer that comes late", "", func(s *script) {
+			did(s, OK, "make", int64(1), 10)
+			at(s, 0)
+			did(s, Info, "change", int64(2), 0)
+			did(s, OK, "change", int64(3), 11)
+			at(s, 1)
+			did(s, OK, "read", int64(2), 12)
+			at(s, 2)
+		}},
+		{"made twice", "make 2 of d proves that it was made at zxid 0xb, but it was there: make 0 had proved a make at zxid 0xa", func(s *script) {
+			did(s, OK, "make", int64(1), 10)
+			did(s, OK, "make", int64(2), 11)
+		}},
+		{"made twice, perhaps deleted between", "", func(s *script) {
+			did(s, OK, "make", int64(1), 10)
+			did(s, Info, "drop", nil, 0)
+			did(s, OK, "make", int64(2), 12)
+		}},
+		{"changed though it was not there", "change 0 of d proves a change at zxid 0xa, but it was not there: nothing had made it", func(s *script) {
+			did(s, OK, "change", int64(1), 10)
+		}},
+		{"deleted twice", "drop 4 of d proves a drop at zxid 0xc, but it was not there: drop 2 had proved a drop at zxid 0xb", func(s *script) {
+			did(s, OK, "make", int64(1), 10)
+			did(s, OK, "drop", nil, 11)
+			did(s, OK, "drop", nil, 12)
 		}},
 	})
 	for _, value := range []int64{1, 99, 12345} {
