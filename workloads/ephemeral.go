@@ -97,7 +97,7 @@ func doEphemeral(ctx context.Context, client Service, op Op) Op {
 
 // sessionLife is what the history proves of a session.
 type sessionLife struct {
-	lastSign int        // Index of the newest change that was answered: it lived then
+	lastSign int        // Index of the newest change that was certainly done: it lived then
 	heardNs  int64      // time of that: the leader has heard of the session since
 	closing  int        // Index of the first attempt to close it, math.MaxInt if none
 	closed   *Operation // acknowledged close, nil if none
@@ -107,8 +107,8 @@ type sessionLife struct {
 // CheckEphemerals judges each list of ephemeral znodes, which was read behind a
 // sync:
 //
-//   - never early: a znode whose making was acknowledged before the list was
-//     asked for is in it, if its session carried out a later change: a server
+//   - never early: a znode whose making was acknowledged, or which a list has shown,
+//     before the list was asked for is in it, if its session carried out a later change: a server
 //     refuses those of a session that has ended. It is in it too, unless somebody has
 //     tried to close the session, as long as the session's timeout has not passed since
 //     the session's newest change was asked for: the leader heard of the session when it
@@ -147,12 +147,13 @@ func CheckEphemerals(history []Op, bounds Bounds) Result {
 		c.note(operation)
 	}
 	sort.Slice(looks, func(i, j int) bool { return looks[i].ReturnIndex < looks[j].ReturnIndex })
+	certain := c.certain(looks)
 	for _, look := range looks {
 		c.strangers(look)
-		c.absent(look)
+		c.absent(look, certain)
 		c.present(look)
 	}
-	c.ghosts(looks)
+	c.ghosts(looks, certain)
 	result.Stats["looks"], result.Stats["made"], result.Stats["sessions"] = len(looks), len(c.makers), len(c.lives)
 	return c.faults.judge(result, fmt.Sprintf("%d lists showed the ephemeral znodes of living sessions and of no others (%d znodes, %d sessions)", len(looks), len(c.makers), len(c.lives)), "lists that can't be")
 }
@@ -180,10 +181,6 @@ func (c *ephemeralCheck) note(operation *Operation) {
 		value, _ := operation.Invoke.Value.(int64)
 		c.makers[value] = operation
 		c.order = append(c.order, value)
-		if operation.Complete.Type == OK {
-			life.lastSign = max(life.lastSign, operation.Invoke.Index)
-			life.heardNs = max(life.heardNs, operation.Invoke.TimeNs)
-		}
 	case "close":
 		life.closing = min(life.closing, operation.Invoke.Index)
 		if operation.Complete.Type == OK {
@@ -232,21 +229,50 @@ func (c *ephemeralCheck) present(look *Operation) {
 	}
 }
 
+// certain tells for each znode what first proved that it was made, and notes that its session
+// lived when that was asked for.
+func (c *ephemeralCheck) certain(looks []*Operation) map[int64]*Operation {
+	certain := make(map[int64]*Operation)
+	prove := func(value int64, by *Operation) {
+		if before := certain[value]; before == nil || by.ReturnIndex < before.ReturnIndex {
+			certain[value] = by
+		}
+	}
+	for value, maker := range c.makers {
+		if maker.Complete.Type == OK {
+			prove(value, maker)
+		}
+	}
+	for _, look := range looks {
+		for _, value := range ints(look.Complete.Value) {
+			prove(value, look)
+		}
+	}
+	for value := range certain {
+		if maker := c.makers[value]; maker != nil {
+			life := c.life(maker)
+			life.lastSign = max(life.lastSign, maker.Invoke.Index)
+			life.heardNs = max(life.heardNs, maker.Invoke.TimeNs)
+		}
+	}
+	return certain
+}
+
 // absent finds znodes that went before their session did.
-func (c *ephemeralCheck) absent(look *Operation) {
+func (c *ephemeralCheck) absent(look *Operation, certain map[int64]*Operation) {
 	shown := make(map[int64]bool)
 	for _, value := range ints(look.Complete.Value) {
 		shown[value] = true
 	}
 	for _, value := range c.order {
-		maker := c.makers[value]
-		if maker.ReturnIndex > look.Invoke.Index || maker.Complete.Type != OK || shown[value] {
+		maker, by := c.makers[value], certain[value]
+		if by == nil || by.ReturnIndex > look.Invoke.Index || shown[value] {
 			continue
 		}
 		life := c.life(maker)
 		switch {
 		case life.lastSign > look.Complete.Index:
-			c.faults.add("", fmt.Sprintf("look %d doesn't show %d, although make %d of it was acknowledged before and its %s carried out a change later (operation %d)", look.Invoke.Index, value, maker.Invoke.Index, sessionName(maker.Invoke), life.lastSign), maker, look)
+			c.faults.add("", fmt.Sprintf("look %d doesn't show %d, although %s %d had proved it to be there before and its %s carried out a change later (operation %d)", look.Invoke.Index, value, by.Invoke.F, by.Invoke.Index, sessionName(maker.Invoke), life.lastSign), by, look)
 		case life.closing > look.Complete.Index && look.Complete.TimeNs < life.heardNs+SessionTimeoutMs*1_000_000:
 			c.faults.add("", fmt.Sprintf("look %d doesn't show %d, although its %s carried out a change (operation %d) only %d ms before, which is less than its timeout", look.Invoke.Index, value, sessionName(maker.Invoke), life.lastSign, (look.Complete.TimeNs-life.heardNs)/1_000_000), maker, look)
 		}
@@ -255,27 +281,18 @@ func (c *ephemeralCheck) absent(look *Operation) {
 
 // ghosts finds znodes that came back: a list that misses one which was certainly
 // made before it, and a later one that shows it.
-func (c *ephemeralCheck) ghosts(looks []*Operation) {
+func (c *ephemeralCheck) ghosts(looks []*Operation, certain map[int64]*Operation) {
 	gone := make(map[int64]*Operation) // the first list to end of those that must have had it and had not
-	proved := make(map[int64]int)      // value -> Index at which it was certainly made
-	for value, maker := range c.makers {
-		if maker.Complete.Type == OK {
-			proved[value] = maker.ReturnIndex
-		}
-	}
-	for _, look := range looks { // in order of completion
+	for _, look := range looks {       // in order of completion
 		shown := make(map[int64]bool)
 		for _, value := range ints(look.Complete.Value) {
 			shown[value] = true
 			if before := gone[value]; before != nil && before.ReturnIndex < look.Invoke.Index {
 				c.faults.add("", fmt.Sprintf("%d is a ghost: look %d did not show it any more, but look %d, which began later, does", value, before.Invoke.Index, look.Invoke.Index), before, look)
 			}
-			if at, ok := proved[value]; !ok || at > look.ReturnIndex {
-				proved[value] = look.ReturnIndex
-			}
 		}
 		for _, value := range c.order {
-			if at, ok := proved[value]; ok && at < look.Invoke.Index && !shown[value] && gone[value] == nil {
+			if by := certain[value]; by != nil && by.ReturnIndex < look.Invoke.Index && !shown[value] && gone[value] == nil {
 				gone[value] = look
 			}
 		}

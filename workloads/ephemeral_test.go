@@ -54,8 +54,36 @@ func TestEphemeralStories(t *testing.T) {
 			did(s, 1, Fail, "close", nil, nil)
 			look(s)
 		}},
-		{"early", "look 2 doesn't show 1, although make 0 of it was acknowledged before and its session 0x1 carried out a change later", func(s *script) {
+		{"early", "look 2 doesn't show 1, although make 0 had proved it to be there before and its session 0x1 carried out a change later", func(s *script) {
 			create(s, 1, 1, OK)
+			look(s)
+			create(s, 1, 2, OK)
+		}},
+		{"shown, and early, its making without an answer", "look 4 doesn't show 1, although look 2 had proved it to be there before and its session 0x1 carried out a change later (operation 6)", func(s *script) {
+			create(s, 1, 1, Info)
+			look(s, 1)
+			look(s)
+			create(s, 1, 2, OK)
+		}},
+		{"early, by a change without an answer that is shown later", "look 2 doesn't show 1, although make 0 had proved it to be there before and its session 0x1 carried out a change later (operation 4)", func(s *script) {
+			create(s, 1, 1, OK)
+			look(s)
+			create(s, 1, 2, Info)
+			look(s, 2)
+		}},
+		{"shown, and missing before its time, its making without an answer", "look 4 doesn't show 1, although its session 0x1 carried out a change (operation 0) only 0 ms before", func(s *script) {
+			create(s, 1, 1, Info)
+			look(s, 1)
+			look(s)
+		}},
+		{"shown, and expired, its making without an answer", "", func(s *script) {
+			create(s, 1, 1, Info)
+			look(s, 1)
+			look(s)
+			late(s)
+		}},
+		{"its making without an answer, and no list has shown it", "", func(s *script) {
+			create(s, 1, 1, Info)
 			look(s)
 			create(s, 1, 2, OK)
 		}},
