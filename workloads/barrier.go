@@ -184,10 +184,13 @@ func enterBarrier(ctx context.Context, client Service, op Op, participant int64,
 //   - it stays open: who asks, behind a sync, after another one was told that it is
 //     open, is told the same;
 //   - nobody goes out early: whoever finds that all have left does so after each that
-//     had certainly entered at least began to leave;
+//     had certainly entered at least began to leave. When the barrier was found open, all
+//     had certainly entered;
 //   - who asks, behind a sync, after all have left is let out. An attempt to enter
 //     that had no answer, or only after its participant left, may make a znode behind
-//     that; of its round this is not asked.
+//     that; of its round this is not asked;
+//   - nobody comes back: who asks after another one was let out is let out too, whatever
+//     the answers to those who left, unless an attempt to enter may have come between.
 //
 // Znodes of a round have their participants' names, so that attempts that are
 // repeated change nothing.
@@ -302,14 +305,19 @@ func (r *barrierHistory) checkIn(faults *faultList) {
 }
 
 func (r *barrierHistory) checkOut(faults *faultList) {
+	in := firstToEnd(r.in)
 	for _, open := range r.out {
 		for participant, enter := range r.enters {
-			leave := r.leaves[participant]
-			if enter.sure != nil && enter.sure.ReturnIndex < open.Invoke.Index && (leave.began == nil || leave.began.Invoke.Index > open.Complete.Index) {
-				faults.add(r.key, fmt.Sprintf("out %d found that all have left %s, but participant %d had entered and not begun to leave", open.Invoke.Index, r.key, participant), enter.sure, open)
+			leave, entered := r.leaves[participant], enter.sure
+			if entered == nil || in != nil && in.ReturnIndex < entered.ReturnIndex {
+				entered = in
+			}
+			if entered != nil && entered.ReturnIndex < open.Invoke.Index && (leave.began == nil || leave.began.Invoke.Index > open.Complete.Index) {
+				faults.add(r.key, fmt.Sprintf("out %d found that all have left %s, but participant %d had entered and not begun to leave", open.Invoke.Index, r.key, participant), entered, open)
 			}
 		}
 	}
+	r.checkShutAgain(faults)
 	gone := allSure(r.leaves)
 	if gone == nil || r.unsure {
 		return
@@ -323,6 +331,29 @@ func (r *barrierHistory) checkOut(faults *faultList) {
 	for _, shut := range r.shutOut {
 		if last.ReturnIndex < shut.Invoke.Index {
 			faults.add(r.key, fmt.Sprintf("out %d still found somebody in %s, but all had left by operation %d", shut.Invoke.Index, r.key, last.Invoke.Index), last, shut)
+		}
+	}
+}
+
+// checkShutAgain finds answers that somebody is still inside behind one that nobody is.
+func (r *barrierHistory) checkShutAgain(faults *faultList) {
+	lastEnter := 0
+	for _, ended := range r.lastEnter {
+		lastEnter = max(lastEnter, ended)
+	}
+	var settled []*Operation // those that were let out after every attempt to enter had ended
+	for _, open := range r.out {
+		if lastEnter < open.Invoke.Index {
+			settled = append(settled, open)
+		}
+	}
+	first := firstToEnd(settled)
+	if first == nil {
+		return
+	}
+	for _, shut := range r.shutOut {
+		if first.ReturnIndex < shut.Invoke.Index {
+			faults.add(r.key, fmt.Sprintf("out %d found somebody in %s, but out %d had found nobody before, and nobody can have entered since", shut.Invoke.Index, r.key, first.Invoke.Index), first, shut)
 		}
 	}
 }

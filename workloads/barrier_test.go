@@ -83,6 +83,41 @@ func TestBarrierStories(t *testing.T) {
 			s.history[len(s.history)-1].Key = "b0"
 			act(s, OK, "out", 0, barrierShut)
 		}},
+		{"out before one has left whose entering had no answer", "out 14 found that all have left b0, but participant 2 had entered and not begun to leave", func(s *script) {
+			act(s, OK, "enter", 0, barrierDone)
+			act(s, OK, "enter", 1, barrierDone)
+			act(s, Info, "enter", 2, barrierDone)
+			act(s, OK, "in", 0, barrierOpen)
+			act(s, OK, "leave", 0, barrierDone)
+			act(s, OK, "leave", 1, barrierDone)
+			act(s, OK, "in", 1, barrierOpen)
+			act(s, OK, "out", 0, barrierOpen)
+		}},
+		{"shut again behind a leave without an answer", "out 14 found somebody in b0, but out 12 had found nobody before, and nobody can have entered since", func(s *script) {
+			enterAll(s)
+			act(s, OK, "leave", 0, barrierDone)
+			act(s, OK, "leave", 1, barrierDone)
+			act(s, Info, "leave", 2, barrierDone)
+			act(s, OK, "out", 0, barrierOpen)
+			act(s, OK, "out", 1, barrierShut)
+		}},
+		{"a leave without an answer comes late", "", func(s *script) {
+			enterAll(s)
+			act(s, OK, "leave", 0, barrierDone)
+			act(s, OK, "leave", 1, barrierDone)
+			act(s, Info, "leave", 2, barrierDone)
+			act(s, OK, "out", 0, barrierShut)
+			act(s, OK, "out", 1, barrierOpen)
+		}},
+		{"shut again, by one that had no answer to entering", "", func(s *script) {
+			act(s, Info, "enter", 0, barrierDone)
+			enterAll(s)
+			for participant := range int64(3) {
+				act(s, OK, "leave", participant, barrierDone)
+			}
+			act(s, OK, "out", 0, barrierOpen)
+			act(s, OK, "out", 1, barrierShut)
+		}},
 		{"an attempt to enter comes late", "", func(s *script) {
 			act(s, Info, "enter", 0, barrierDone)
 			enterAll(s)
