@@ -218,6 +218,7 @@ var defects = []struct {
 	{"an event comes twice", []string{"watch"}},
 	{"events change places", []string{"watch"}},
 	{"an event is of another kind", []string{"watch"}},
+	{"an event has another zxid", []string{"watch"}},
 	{"a watch is not set", []string{"watch"}},
 	{"a watch is forgotten on the way", []string{"watch"}},
 	{"anybody may", []string{"acl"}},

@@ -319,6 +319,9 @@ func (s *fakeSession) tell(event WatchEvent) {
 	case e.hurts("an event is of another kind", 6):
 		event.Kind = map[EventKind]EventKind{EventCreated: EventDeleted, EventDeleted: EventCreated, EventChanged: EventDeleted, EventChildren: EventChanged}[event.Kind]
 		s.events = append(s.events, event)
+	case event.Zxid > 0 && e.hurts("an event has another zxid", 6):
+		event.Zxid++
+		s.events = append(s.events, event)
 	default:
 		s.events = append(s.events, event)
 	}
@@ -358,7 +361,7 @@ func (s *fakeSession) reconnect() {
 		}
 		if kind != "" && !e.hurts("a watch is forgotten on the way", 2) {
 			delete(s.once, watch)
-			s.tell(WatchEvent{watch.path, kind, next.zxid})
+			s.tell(WatchEvent{watch.path, kind, -1})
 		}
 	}
 }

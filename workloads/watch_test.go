@@ -101,6 +101,52 @@ func TestWatchStories(t *testing.T) {
 			did(s, OK, "write", once, 11, 11)
 			did(s, OK, "read", once, 11, 11, ev(once, 10))
 		}},
+		{"a zxid too high", "says changed at zxid 0xc, at which nobody can have changed it", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "read", once, 12, 11, ev(once, 12))
+		}},
+		{"the zxid of another change", "says changed at zxid 0xc, but at that key w1 was changed", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, Info, "write", once, 0, 0)
+			did(s, OK, "write", "w1", 12, 12)
+			did(s, OK, "read", "w2", 12, 0, ev(once, 12))
+		}},
+		{"the zxid of a later change", "is of zxid 0xc, but the first change since operation 0 set the watch was at zxid 0xb", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "write", once, 12, 12)
+			did(s, OK, "read", once, 12, 12, ev(once, 12))
+		}},
+		{"the zxid of a change without an answer", "", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, Info, "write", once, 0, 0)
+			did(s, OK, "write", once, 12, 12)
+			did(s, OK, "read", once, 12, 12, ev(once, 11))
+		}},
+		{"the zxid of a change without an answer that was read", "", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, Info, "write", once, 0, 0)
+			did(s, OK, "read", once, 11, 11, ev(once, 11))
+		}},
+		{"set again, and told without a zxid", "", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "write", once, 12, 12)
+			did(s, OK, "read", once, 12, 12, ev(once, -1))
+		}},
+		{"waited for, missed, and made again", "", func(s *script) {
+			did(s, OK, "await", exists, 10, 0)
+			did(s, OK, "make", exists, 11, 11)
+			did(s, OK, "drop", exists, 12, 12)
+			did(s, OK, "make", exists, 13, 13)
+			did(s, OK, "read", exists, 13, 13, ev(exists, 13))
+		}},
+		{"a list of children at another zxid", "says children at zxid 0xd, at which nobody can have changed it", func(s *script) {
+			did(s, OK, "listen", parent, 10, 10)
+			did(s, OK, "make", parent+"/k0", 11, 11)
+			did(s, OK, "listen", parent, 11, 11, ev(parent, 13))
+		}},
 		{"follows", "", func(s *script) {
 			did(s, OK, "follow", followedKey, 10, 0)
 			did(s, OK, "write", followed, 11, 11)

@@ -14,8 +14,11 @@ import (
 //     anything newer than that, by whatever answer, the watch has fired;
 //   - it fires once: another event needs another watch;
 //   - none is invented: some change that it is for, acknowledged above m or of unknown
-//     outcome, began before the event was handed over, and where servers tell an
-//     event's zxid, that is above m;
+//     outcome, began before the event was handed over;
+//   - where servers tell an event's zxid, that is above m, it is that of such a change, and
+//     of the first that is known. A watch of a znode that was not there may have missed what
+//     was made and deleted again while the session was away. What a member finds out as a
+//     session comes back to it has no zxid;
 //   - its kind is that of such a change. A watch of existence that was set on a znode
 //     may call one that was deleted and made again, while the session was away, changed.
 //
@@ -97,6 +100,8 @@ type watchChanges struct {
 	followed  []watchChange            // those below followedKey, by zxid
 	keys      map[int64]watched        // zxid of a change below followedKey -> its event
 	firstOpen map[watched]int          // Index of the first change of unknown outcome
+
+	acknowledged map[int64]watched // zxid of a change that was answered -> its event
 }
 
 var changeKinds = map[string]EventKind{"write": EventChanged, "make": EventCreated, "drop": EventDeleted}
@@ -112,7 +117,7 @@ func seenBy(key string, kind EventKind) []watched {
 }
 
 func newWatchChanges(operations []Operation) *watchChanges {
-	c := &watchChanges{known: make(map[string][]watchChange), keys: make(map[int64]watched), firstOpen: make(map[watched]int)}
+	c := &watchChanges{known: make(map[string][]watchChange), keys: make(map[int64]watched), firstOpen: make(map[watched]int), acknowledged: make(map[int64]watched)}
 	seen := make(map[string]map[int64]bool)
 	for i := range operations {
 		operation := &operations[i]
@@ -123,6 +128,9 @@ func newWatchChanges(operations []Operation) *watchChanges {
 		for _, sees := range seenBy(operation.Invoke.Key, kind) {
 			if _, ok := c.firstOpen[sees]; !ok && changes && operation.Complete.Type == Info {
 				c.firstOpen[sees] = operation.Invoke.Index
+			}
+			if changes && operation.Complete.Type == OK {
+				c.acknowledged[operation.Complete.Mzxid] = sees
 			}
 			// A read proves a change whose own answer was lost; of which kind, only its
 			// znode can tell.
@@ -164,6 +172,16 @@ func below(root, key string) bool { return strings.HasPrefix(key, root+"/") }
 func (c *watchChanges) possible(event watched, index int) bool {
 	open, ok := c.firstOpen[event]
 	return ok && open < index
+}
+
+// proved says whether an answer has shown the change that an event tells of.
+func (c *watchChanges) proved(event watched, zxid int64) bool {
+	for _, change := range c.known[event.key] {
+		if change.zxid == zxid {
+			return change.kind == event.kind
+		}
+	}
+	return false
 }
 
 type watchCheck struct {
@@ -295,6 +313,10 @@ func (c *watchCheck) onceEvent(s *watchingSession, operation *Operation, event w
 		c.faults.add(key, fmt.Sprintf("the event of key %s that came before the answer of operation %d says %s, but the watch that operation %d set, at zxid %s, can only see %s", key, at, event.kind, armed.Invoke.Index, hex(was), kinds[0]), armed, operation)
 		return
 	}
+	if event.zxid > 0 {
+		c.onceZxid(armed, operation, event)
+		return
+	}
 	for _, change := range c.changes.known[key] {
 		if change.zxid > was {
 			return
@@ -306,6 +328,29 @@ func (c *watchCheck) onceEvent(s *watchingSession, operation *Operation, event w
 		}
 	}
 	c.faults.add(key, fmt.Sprintf("an event of key %s came before the answer of operation %d, but nobody can have changed it since operation %d set the watch at zxid %s", key, at, armed.Invoke.Index, hex(was)), armed, operation)
+}
+
+// onceZxid judges the zxid of an event that tells one. A member tells a change by its own
+// zxid, and none of what it finds out when a watch is set on it again. So the watch was there
+// when the change came, and it is the first one since; but what was waited for may have come
+// and gone while the session was away.
+func (c *watchCheck) onceZxid(armed, operation *Operation, event watchEventOf) {
+	says, at := watched{event.key, event.kind}, operation.Invoke.Index
+	mayMiss := armed.Invoke.F == "await" && armed.Complete.Mzxid == 0
+	if is, known := c.changes.acknowledged[event.zxid]; known {
+		if is != says {
+			c.faults.add(event.key, fmt.Sprintf("the event of key %s that came before the answer of operation %d says %s at zxid %s, but at that key %s was %s", event.key, at, event.kind, hex(event.zxid), is.key, is.kind), armed, operation)
+			return
+		}
+	} else if !c.changes.proved(says, event.zxid) && !c.changes.possible(says, operation.Complete.Index) {
+		c.faults.add(event.key, fmt.Sprintf("the event of key %s that came before the answer of operation %d says %s at zxid %s, at which nobody can have changed it", event.key, at, event.kind, hex(event.zxid)), armed, operation)
+		return
+	}
+	changes := c.changes.known[event.key]
+	next := sort.Search(len(changes), func(i int) bool { return changes[i].zxid > armed.Complete.Mzxid })
+	if !mayMiss && next < len(changes) && changes[next].zxid < event.zxid {
+		c.faults.add(event.key, fmt.Sprintf("the event of key %s that came before the answer of operation %d is of zxid %s, but the first change since operation %d set the watch was at zxid %s", event.key, at, hex(event.zxid), armed.Invoke.Index, hex(changes[next].zxid)), armed, changes[next].by, operation)
+	}
 }
 
 // expectedKinds lists what a watch that fires once may see first, the plainest in front.
