@@ -28,7 +28,8 @@ func answerer(b testing.TB, body jute.Record) string {
 		defer conn.Close()
 		r, w := bufio.NewReaderSize(conn, 64<<10), bufio.NewWriterSize(conn, 64<<10)
 		response := jute.ReadOnlyConnectResponse{HasReadOnly: true}
-		response.SessionID, response.TimeoutMs, response.Passwd = 1, 10000, make([]byte, 16)
+		// So long that a client that stands still on a busy machine has not lost it.
+		response.SessionID, response.TimeoutMs, response.Passwd = 1, 60_000, make([]byte, 16)
 		greeting := jute.Marshal(&response)
 		head := make([]byte, 12)
 		for answer, first := append(jute.AppendInt32(nil, int32(len(greeting))), greeting...), true; ; first = false {

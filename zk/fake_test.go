@@ -106,6 +106,12 @@ func (p *peer) tryFrame() ([]byte, error) {
 // welcome answers the connect request and returns it.
 func (p *peer) welcome(id int64) jute.ReadOnlyConnectRequest {
 	p.t.Helper()
+	return p.welcomeFor(id, sessionTimeout)
+}
+
+// welcomeFor is welcome with a session timeout.
+func (p *peer) welcomeFor(id int64, timeout time.Duration) jute.ReadOnlyConnectRequest {
+	p.t.Helper()
 	var request jute.ReadOnlyConnectRequest
 	if err := jute.Unmarshal(p.frame(), &request); err != nil {
 		p.t.Fatal(err)
@@ -114,7 +120,7 @@ func (p *peer) welcome(id int64) jute.ReadOnlyConnectRequest {
 	response.SessionID = id
 	response.Passwd = []byte("0123456789abcdef")
 	if id != 0 {
-		response.TimeoutMs = int32(sessionTimeout.Milliseconds())
+		response.TimeoutMs = int32(timeout.Milliseconds())
 	}
 	p.send(jute.Marshal(&response))
 	return request

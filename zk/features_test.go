@@ -41,12 +41,13 @@ func TestKindsOfZnodes(t *testing.T) {
 		if err != nil || container.Path != "/c" || container.Stat.EphemeralOwner != 0 {
 			t.Fatalf("Create of a container = %+v, %v", container, err)
 		}
-		const owner = 0 // servers show neither containers nor times to live there
-		ttl, err := c.CreateTTL(ctx, "/ttl", nil, zk.TTL, 5*time.Second)
+		const owner = 0        // servers show neither containers nor times to live there
+		const live = time.Hour // longer than the test may take, or the server may remove the znode
+		ttl, err := c.CreateTTL(ctx, "/ttl", nil, zk.TTL, live)
 		if err != nil || ttl.Path != "/ttl" || ttl.Stat.EphemeralOwner != owner {
 			t.Fatalf("CreateTTL = %+v, %v", ttl, err)
 		}
-		sequential, err := c.CreateTTL(ctx, "/c/s", nil, zk.TTLSequential, 5*time.Second)
+		sequential, err := c.CreateTTL(ctx, "/c/s", nil, zk.TTLSequential, live)
 		if err != nil || sequential.Path != "/c/s0000000000" || sequential.Stat.EphemeralOwner != owner {
 			t.Fatalf("CreateTTL sequential = %+v, %v", sequential, err)
 		}
@@ -54,7 +55,7 @@ func TestKindsOfZnodes(t *testing.T) {
 			t.Fatalf("AllChildrenNumber = %d, %v", n, err)
 		}
 		txn := c.Txn()
-		made := txn.Add(zk.CreateTTLOp("/t", nil, zk.TTLSequential, 5*time.Second))
+		made := txn.Add(zk.CreateTTLOp("/t", nil, zk.TTLSequential, live))
 		contained := txn.Create("/c2", nil, zk.Container)
 		set := txn.Set("/ttl", []byte("y"), 0)
 		gone := txn.Delete("/c/s0000000000", zk.AnyVersion)

@@ -276,8 +276,7 @@ func TestRestart(t *testing.T) {
 		ctx := servers.Deadline(t)
 		var mu sync.Mutex
 		var states []zk.State
-		// Apache's server answers nothing to who comes too early in its start: try again in time.
-		c := servers.Connect(t, server.ClientAddr, zk.WithConnectTimeout(2*time.Second), zk.WithSessionEvents(func(e zk.SessionEvent) {
+		c := servers.Connect(t, server.ClientAddr, zk.WithSessionEvents(func(e zk.SessionEvent) {
 			mu.Lock()
 			defer mu.Unlock()
 			states = append(states, e.State)
@@ -405,8 +404,8 @@ func await(t *testing.T, events <-chan zk.Event) zk.Event {
 			t.Fatal("the watch's channel is closed without an event")
 		}
 		return e
-	case <-time.After(10 * time.Second):
-		t.Fatal("the watch did not fire in 10 s")
+	case <-time.After(time.Minute):
+		t.Fatal("the watch did not fire in a minute")
 	}
 	return zk.Event{}
 }

@@ -13,6 +13,9 @@ import (
 	"zoolab/zk/jute"
 )
 
+// pingInterval is that of clients of connectTCP: so long that nothing goes out with a ping.
+const pingInterval = 10 * time.Minute
+
 // connectTCP gives a client that is connected by sockets, and the server's end. The writer
 // has done what a connection begins with.
 func connectTCP(t *testing.T, opts ...zk.Option) (*zk.Client, *peer) {
@@ -21,7 +24,7 @@ func connectTCP(t *testing.T, opts ...zk.Option) (*zk.Client, *peer) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { listener.Close() })
-	opts = append([]zk.Option{zk.WithSessionTimeout(sessionTimeout)}, opts...)
+	opts = append([]zk.Option{zk.WithSessionTimeout(3 * pingInterval)}, opts...)
 	c, err := zk.New(listener.Addr().String(), opts...)
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +34,7 @@ func connectTCP(t *testing.T, opts ...zk.Option) (*zk.Client, *peer) {
 		t.Fatal(err)
 	}
 	p := &peer{t: t, conn: conn, r: bufio.NewReader(conn)}
-	p.welcome(sessionID)
+	p.welcomeFor(sessionID, 3*pingInterval)
 	if err := c.WaitForConnection(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +45,8 @@ func connectTCP(t *testing.T, opts ...zk.Option) (*zk.Client, *peer) {
 // TestFullSocket fills a socket that nobody reads: what callers can't write goes out
 // behind it, in order and whole, and they write themselves again afterwards.
 func TestFullSocket(t *testing.T) {
-	const readTimeout, calls, sizeBytes = 500 * time.Millisecond, 16, 100_000
+	const calls, sizeBytes = 16, 100_000
+	const readTimeout = 4 * time.Second // as long may this test stand still on a busy machine
 	c, p := connectTCP(t, zk.WithReadTimeout(readTimeout), zk.WithDialer(func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
 		if err != nil {
@@ -90,13 +94,13 @@ func TestFullSocket(t *testing.T) {
 		p.reply(xid, 5, 0, &jute.SetDataResponse{})
 	}
 	asked.Wait()
-	if took := time.Since(start); took >= sessionTimeout/4 {
+	if took := time.Since(start); took >= pingInterval/2 {
 		t.Errorf("it took %v: what was left went out with a ping", took)
 	}
 	if len(seen) != calls {
 		t.Errorf("%d requests of %d arrived", len(seen), calls)
 	}
-	time.Sleep(2 * readTimeout) // no deadline of the writes before may be left
+	time.Sleep(readTimeout * 9 / 8) // no deadline of the writes before may be left
 	done := begin(func() error { _, err := c.Get(t.Context(), "/a"); return err })
 	p.reply(p.request(jute.OpGetData, nil), 6, 0, &jute.GetDataResponse{})
 	if err := <-done; err != nil {

@@ -409,17 +409,26 @@ func TestReadOnlyServers(t *testing.T) {
 }
 
 func readOnlyServers(t *testing.T, cfg apache.Config) {
-	cfg.TickTimeMs = 200
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	cfg.TickTimeMs = 1000 // members that stand still for some seconds still belong to the quorum
+	if cfg.Extra == nil {
+		cfg.Extra = map[string]string{}
+	}
+	cfg.Extra["maxSessionTimeout"] = "60000" // and the client's session lives on
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	members, err := apache.StartEnsemble(ctx, t.TempDir(), cfg, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer apache.StopAll(members)
-	if _, err := servers.Connect(t, members[0].ClientAddr).Create(ctx, "/r", []byte("x"), zk.Persistent); err != nil {
-		t.Fatal(err)
-	}
+	writer := servers.Connect(t, members[0].ClientAddr)
+	persist(ctx, t, func() error {
+		_, err := writer.Create(ctx, "/r", []byte("x"), zk.Persistent)
+		if errors.Is(err, zk.ErrNodeExists) {
+			return nil // made by a call that lost its connection
+		}
+		return err
+	})
 	if err := members[1].Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -429,7 +438,7 @@ func readOnlyServers(t *testing.T, cfg apache.Config) {
 		}
 		mode, _ = apache.Mode(members[0].ClientAddr)
 	}
-	c, err := zk.Connect(ctx, members[0].ClientAddr+","+members[1].ClientAddr, zk.WithReadOnly())
+	c, err := zk.Connect(ctx, members[0].ClientAddr+","+members[1].ClientAddr, zk.WithReadOnly(), zk.WithSessionTimeout(time.Minute), zk.WithConnectTimeout(5*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -447,9 +456,7 @@ func readOnlyServers(t *testing.T, cfg apache.Config) {
 		t.Fatal(err)
 	}
 	awaitState(ctx, t, c, zk.StateConnected)
-	if _, err := c.Set(ctx, "/r", []byte("y"), zk.AnyVersion); err != nil {
-		t.Errorf("Set = %v", err)
-	}
+	persist(ctx, t, func() error { _, err := c.Set(ctx, "/r", []byte("y"), zk.AnyVersion); return err })
 }
 
 func awaitState(ctx context.Context, t *testing.T, c *zk.Client, want ...zk.State) {

@@ -77,7 +77,7 @@ func TestWithTLS(t *testing.T) {
 			}
 			return (&net.Dialer{}).DialContext(ctx, network, listener.Addr().String())
 		}
-		return zk.Connect(ctx, server, zk.WithDialer(dial), zk.WithTLS(&tls.Config{RootCAs: pool}))
+		return zk.Connect(ctx, server, zk.WithDialer(dial), zk.WithTLS(&tls.Config{RootCAs: pool}), zk.WithConnectTimeout(time.Minute))
 	}
 
 	var server *peer

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -66,16 +67,22 @@ func Start(t *testing.T, dir string, cfg apache.Config) *apache.Server {
 // Ready waits until the server serves.
 func Ready(t *testing.T, server *apache.Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	if err := server.WaitReady(ctx); err != nil {
 		t.Fatal(err)
 	}
 }
 
+// sessionTimeout is that of sessions whose end no test waits for: a connection on which one
+// side stands still for some seconds, as on a busy machine, is not given up.
+const sessionTimeout = time.Minute
+
 // Connect opens a session that the test's end closes.
 func Connect(t *testing.T, connectString string, opts ...zk.Option) *zk.Client {
 	t.Helper()
+	// Apache's server may never answer who comes early in its start: try again in time.
+	opts = append([]zk.Option{zk.WithSessionTimeout(sessionTimeout), zk.WithConnectTimeout(5 * time.Second)}, opts...)
 	c, err := zk.Connect(Deadline(t), connectString, opts...)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +97,7 @@ func Connect(t *testing.T, connectString string, opts ...zk.Option) *zk.Client {
 
 // Deadline bounds what one test waits for.
 func Deadline(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -166,7 +173,7 @@ func launch(t *testing.T, dir string, cfg apache.Config) *apache.Server {
 	if cfg.Extra == nil {
 		cfg.Extra = map[string]string{}
 	}
-	cfg.Extra["maxSessionTimeout"], cfg.Extra["extendedTypesEnabled"] = "20000", "true"
+	cfg.Extra["maxSessionTimeout"], cfg.Extra["extendedTypesEnabled"] = strconv.FormatInt(sessionTimeout.Milliseconds(), 10), "true"
 	server, err := apache.Start(dir, cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -91,7 +91,9 @@ func (p *proxy) setDown(down bool) {
 	}
 }
 
-// cutOften cuts the connections again and again until the test stops it.
+// cutOften cuts the connections again and again until the test stops it, each time after a
+// somewhat longer pause: where the machine is so slow that connections are cut before they are
+// of use, they become so.
 func (p *proxy) cutOften(every time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -100,6 +102,7 @@ func (p *proxy) cutOften(every time.Duration) (stop func()) {
 			select {
 			case <-time.After(every):
 				p.cut()
+				every += every / 10
 			case <-ctx.Done():
 				return
 			}
@@ -247,7 +250,8 @@ func TestLost(t *testing.T) {
 			servers.Each(t, func(t *testing.T, server *apache.Server) {
 				ctx := servers.Deadline(t)
 				p := newProxy(t, server.ClientAddr)
-				c := servers.Connect(t, p.addr(), zk.WithSessionTimeout(time.Second))
+				// Short, to be waited for, and still longer than the test may stand still on a busy machine.
+				c := servers.Connect(t, p.addr(), zk.WithSessionTimeout(5*time.Second))
 				lock, err := recipes.NewMutex(c, "/locks/lost").Lock(ctx)
 				if err != nil {
 					t.Fatal(err)
