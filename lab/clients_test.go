@@ -201,7 +201,7 @@ func TestClientsStopWithoutSessions(t *testing.T) {
 	defer cancel()
 	start := time.Now()
 	c.crew().run(ctx, c.random)
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > time.Minute { // who does not stop tries for ever
 		t.Errorf("stopping took %s", took)
 	}
 	if ops, err := recorder.Close(); err != nil || len(ops) != 0 {

@@ -92,7 +92,7 @@ func TestPlantedBugIsCaughtRepeatedAndShrunk(t *testing.T) {
 		t.Errorf("the run was not repeated:\n%s", out)
 	}
 	interruptedShrink(t, binary, failed)
-	labCommand(t, exitValid, binary, "shrink", failed.Dir, "-for", time.Minute.String())
+	labCommand(t, exitValid, binary, "shrink", failed.Dir, "-for", (5 * time.Minute).String()) // it needs some seconds
 	shrunk, err := failed.ReadShrunk()
 	if err != nil {
 		t.Fatal(err)
@@ -124,9 +124,11 @@ func interruptedShrink(t *testing.T, binary string, failed *store.Run) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	told := false
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if strings.Contains(lines.Text(), "still fails") {
-			if err := c.Process.Signal(os.Interrupt); err != nil {
+		if !told && strings.Contains(lines.Text(), "still fails") {
+			told = true // a second signal would end it at once
+			if err := c.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
 				t.Fatal(err)
 			}
 		}

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -32,8 +37,28 @@ func TestScripts(t *testing.T) {
 			"exits":    scripts.Exits,
 			"tmpfs":    mountSmall,
 			"readonly": remountReadOnly,
+			"working":  awaitWork,
 		},
 	})
+}
+
+// awaitWork waits until the command in the background has taken a second of processor time: then
+// it is long past its start, however slow the machine is.
+func awaitWork(ts *testscript.TestScript, _ bool, _ []string) {
+	const ticks = 100 // a second, as Linux counts for processes
+	stat := fmt.Sprintf("/proc/%d/stat", ts.BackgroundCmds()[0].Process.Pid)
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		text, err := os.ReadFile(stat)
+		ts.Check(err)
+		// Behind the name in parentheses there are the state and ten numbers, then user and system time.
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		user, err := strconv.Atoi(fields[11])
+		ts.Check(err)
+		if user >= ticks {
+			return
+		}
+	}
+	ts.Fatalf("the command does not work")
 }
 
 // mountSmall is "tmpfs DIR SIZE": a file system of that size until the script ends.

@@ -40,6 +40,9 @@ func run(args []string) error {
 }
 
 func serve(path string) error {
+	// From the beginning, or one that is told to end while it starts would not say so.
+	terminate := make(chan os.Signal, 1)
+	signal.Notify(terminate, syscall.SIGTERM)
 	config, err := readConfig(path)
 	if err != nil {
 		return err
@@ -68,8 +71,6 @@ func serve(path string) error {
 		return err
 	}
 	fmt.Printf("server %s listens on %s\n", id, listener.Addr())
-	terminate := make(chan os.Signal, 1)
-	signal.Notify(terminate, syscall.SIGTERM)
 	go accept(listener, id, config)
 	<-terminate
 	fmt.Printf("server %s ends\n", id)
