@@ -58,9 +58,7 @@ func TestBrowserThemesAndSizes(t *testing.T) {
 		b.waitFor(t, fmt.Sprintf("%s === %q", paper, before))
 		b.do(t, "phone", chromedp.EmulateViewport(390, 800))
 		b.waitFor(t, "innerWidth === 390")
-		if wide := b.text(t, overflow); wide != "0" {
-			t.Errorf("%s: the page is %s pixels wider than a phone", name, wide)
-		}
+		b.becomes(t, name+": pixels by which the page is wider than a phone", overflow, "0")
 	}
 	b.checkQuiet(t)
 }
@@ -170,13 +168,10 @@ func TestBrowserPaper(t *testing.T) {
 	b.do(t, "paper", chromedp.EmulateViewport(a4, 900), print)
 	b.text(t, `dispatchEvent(new Event('beforeprint'))`)
 	b.waitFor(t, fmt.Sprintf("innerWidth === %d", a4))
-	beyond := b.text(t, `JSON.stringify([...document.querySelectorAll('main *')].filter((e) => {
+	b.becomes(t, "beyond the edge of the paper", `JSON.stringify([...document.querySelectorAll('main *')].filter((e) => {
 		const box = e.getBoundingClientRect();
 		return box.width > 0 && box.right > innerWidth + 1 && !e.closest('pre') && !e.closest('svg');
-	}).map((e) => e.tagName + ' ' + e.textContent.slice(0, 40)).slice(0, 5))`)
-	if beyond != "[]" {
-		t.Errorf("beyond the edge of the paper: %s", beyond)
-	}
+	}).map((e) => e.tagName + ' ' + e.textContent.slice(0, 40)).slice(0, 5))`, "[]")
 	if tall := evaluate[float64](t, b, `Math.max(...[...document.querySelectorAll('tr')].map((e) => e.getBoundingClientRect().height))`); tall > 200 {
 		t.Errorf("a row of a table is %.0f pixels tall", tall)
 	}
@@ -188,9 +183,7 @@ func TestBrowserPaper(t *testing.T) {
 		"every lane is drawn":                  `[...document.querySelectorAll('#lanes figure:not([hidden]) canvas')].every((e) => e.width > 600)`,
 		"verdict, cause and picture are there": `['.verdict .cause', '.impossible', '.picture svg'].every((s) => document.querySelector(s).getBoundingClientRect().height > 10)`,
 	} {
-		if b.text(t, expression) != "true" {
-			t.Errorf("not so on paper: %s", what)
-		}
+		b.becomes(t, "on paper "+what, expression, "true")
 	}
 	b.text(t, `dispatchEvent(new Event('afterprint'))`)
 	b.waitFor(t, `document.documentElement.dataset.theme === 'dark'`)

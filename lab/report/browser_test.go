@@ -28,6 +28,10 @@ func browserPath(t *testing.T) string {
 	return ""
 }
 
+// patience is how long a test waits for the browser, which on a busy machine takes many
+// seconds to start and to draw.
+const patience = 2 * time.Minute
+
 // tab is a browser tab that remembers what the page complained about.
 type tab struct {
 	ctx        context.Context
@@ -38,7 +42,7 @@ type tab struct {
 func newTab(t *testing.T) *tab {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(browserPath(t)), chromedp.NoSandbox, chromedp.WindowSize(1400, 1000))
+		chromedp.ExecPath(browserPath(t)), chromedp.NoSandbox, chromedp.WindowSize(1400, 1000), chromedp.WSURLReadTimeout(patience))
 	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(stop)
 	ctx, closeTab := chromedp.NewContext(allocator)
@@ -48,7 +52,7 @@ func newTab(t *testing.T) *tab {
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("start the browser: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	t.Cleanup(cancel)
 	b := &tab{ctx: ctx}
 	messages := chromedp.Console(ctx)
@@ -96,8 +100,8 @@ func (b *tab) waitFor(t *testing.T, expression string) {
 	t.Helper()
 	var err error
 	// A poll that began on the page before ends with it: then it is the new page's turn.
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		_, err = chromedp.Run(b.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(20*time.Second)))
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		_, err = chromedp.Run(b.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(patience)))
 		if err == nil || b.ctx.Err() != nil {
 			break
 		}
@@ -108,6 +112,26 @@ func (b *tab) waitFor(t *testing.T, expression string) {
 	if err != nil {
 		t.Fatalf("wait for %s: %v; the page complained: %q", expression, err, b.complained())
 	}
+}
+
+// becomes waits until a script expression has a value: the page follows its window when it draws
+// the next time.
+func (b *tab) becomes(t *testing.T, what, expression, want string) {
+	t.Helper()
+	got := b.text(t, expression)
+	for deadline := time.Now().Add(patience); got != want; got = b.text(t, expression) {
+		if time.Now().After(deadline) {
+			t.Errorf("%s: %s, want %s", what, got, want)
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// drawn waits until the page has drawn what it was told so far.
+func (b *tab) drawn(t *testing.T) {
+	t.Helper()
+	b.text(t, "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 }
 
 func (b *tab) complained() []string {
@@ -176,13 +200,14 @@ func TestBrowserZoomFilterAndLink(t *testing.T) {
 			b.waitFor(t, fmt.Sprintf("%s - %s < %f", lanesTo, lanesFrom, narrow*0.9))
 
 			b.press(t, "#f-process", "3")
-			b.press(t, "#f-f", "write")
+			b.press(t, "#f-f", "w") // write; a word that is typed slowly is a choice for each letter
 			b.waitFor(t, fmt.Sprintf("Number(%s) > 0 && Number(%s) < %s / 10", lanesShown, lanesShown, all))
 			b.press(t, "#lanes", "n")
 			b.waitFor(t, `!document.getElementById('pin').hidden`)
 			b.waitFor(t, `location.hash.includes('op=') && location.hash.includes('p=3') && location.hash.includes('f=write')`)
 
 			state := "[" + lanesFrom + "," + lanesTo + "," + lanesShown + `,document.getElementById('pin').dataset.index,document.getElementById('f-f').value]`
+			b.drawn(t)
 			before, link := b.text(t, state), b.text(t, "location.href")
 			b.do(t, "leave", chromedp.Navigate("about:blank"))
 			b.do(t, "follow the link", chromedp.Navigate(link))
@@ -249,6 +274,7 @@ func TestBrowserHoverAndClick(t *testing.T) {
 		const r = e.getBoundingClientRect();
 		return [r.left + 64 + (r.width - 74) / 2, r.top, r.height];
 	})()`)
+	b.drawn(t)
 	for y := box[1] + 9; y < box[1]+box[2]; y += 18 {
 		b.do(t, "hover", chromedp.MouseEvent("mouseMoved", box[0], y))
 		if tip := b.text(t, "document.getElementById('tip').hidden ? '' : document.getElementById('tip').textContent"); !strings.Contains(tip, "read → 4") {
@@ -315,8 +341,8 @@ func TestBrowserHundredThousandOperations(t *testing.T) {
 	}
 	t.Logf("%d history entries: %.2f MB, written in %v; interactive after %.0f ms, %.0f ms for a zoom step",
 		len(in.History), float64(sizeBytes)/1e6, wrote.Round(time.Millisecond), readyMs, stepMs)
-	if readyMs > 15_000 {
-		t.Errorf("interactive after %.0f ms, want below 15 s even on a busy machine", readyMs)
+	if readyMs > 60_000 { // it needs less than one second, on a machine that has nothing else to do
+		t.Errorf("interactive after %.0f ms, want below a minute even on a busy machine", readyMs)
 	}
 	b.checkQuiet(t)
 }
