@@ -136,7 +136,8 @@ func splitByKey(operations []Operation) []keyOperations {
 }
 
 type searchLimit struct {
-	timeMs      int64
+	timeMs      int64 // 0: none
+	steps       int64 // that the search tries, 0: any number
 	memoryBytes int64
 }
 
@@ -150,11 +151,15 @@ func searchRegister(h *registerHistory, limit searchLimit, partial bool) (porcup
 	// What the search remembers for each step: a bit set with one bit an
 	// operation, the state, and its share of the table.
 	stepBytes := int64(len(h.ops)/8) + 200
-	usedBytes, exhausted := int64(0), false
+	usedBytes, tried, exhausted := int64(0), int64(0), false
 	model := porcupine.Model{
 		Init: func() any { return registerStart },
 		Step: func(state, input, _ any) (bool, any) {
 			if exhausted {
+				return false, state
+			}
+			if tried++; limit.steps > 0 && tried > limit.steps {
+				exhausted = true // the search runs dry at once
 				return false, state
 			}
 			next, ok := h.step(state.(registerState), input.(*registerOp))
@@ -162,7 +167,7 @@ func searchRegister(h *registerHistory, limit searchLimit, partial bool) (porcup
 				return false, state
 			}
 			if usedBytes += stepBytes; usedBytes > limit.memoryBytes {
-				exhausted = true // the search runs dry at once
+				exhausted = true
 				return false, state
 			}
 			return true, next

@@ -13,13 +13,18 @@ const (
 	illegalSteps = 3
 )
 
-// shrinkLimit bounds each of these searches; a try that meets it is dropped.
-var shrinkLimit = searchLimit{timeMs: 50, memoryBytes: 8 << 20}
+// Bounds of each of these searches, and of the one whose longest way is told. A try that meets
+// them is dropped. They are no times, so that a history has the same counterexample on every
+// machine, however busy: some 50 ms, and a second.
+var (
+	shrinkLimit = searchLimit{steps: 200_000, memoryBytes: 8 << 20}
+	tellLimit   = searchLimit{steps: 4_000_000, memoryBytes: 64 << 20}
+)
 
 // counterexample makes a failing history of one key small and puts it in words.
 func counterexample(key string, ops []*registerOp) Failure {
 	small := shrink(ops)
-	_, placed := searchRegister(small, searchLimit{timeMs: 1000, memoryBytes: 64 << 20}, true)
+	_, placed := searchRegister(small, tellLimit, true)
 	written := make(map[any]*registerOp)
 	for _, op := range ops {
 		if op.kind != registerRead {
