@@ -5,8 +5,8 @@
 // process a member, and gives back only when a member answers on its client
 // port. A Server is owned by the goroutine that started it: Stop and Kill may
 // be called from any goroutine and more than once, Restart only when the
-// process has ended. The package keeps no global state and starts nothing by
-// itself, so a caller that stops what it started leaves nothing behind.
+// process has ended. The package keeps no global state but the ports that it gave
+// out, and starts nothing by itself, so a caller that stops what it started leaves nothing behind.
 package apache
 
 import (

@@ -23,7 +23,7 @@ func TestMixedObservers(t *testing.T) {
 		"Java leads":        {java, java, observing(ours)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 180*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			members, err := StartEnsemble(ctx, t.TempDir(), cfgs...)
 			if err != nil {
@@ -36,9 +36,15 @@ func TestMixedObservers(t *testing.T) {
 				}
 			}
 			leader := leaderOf(t, members)
-			mntr, err := Command(leader.ClientAddr, "mntr")
-			if want := "zk_synced_observers\t" + string(rune('0'+len(members)-2)) + "\n"; err != nil || !strings.Contains(mntr, want) {
-				t.Errorf("the leader's mntr lacks %q, %v:\n%s", want, err, mntr)
+			want := "zk_synced_observers\t" + string(rune('0'+len(members)-2)) + "\n"
+			for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+				mntr, err := Command(leader.ClientAddr, "mntr")
+				if err == nil && strings.Contains(mntr, want) {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("the leader's mntr lacks %q, %v:\n%s", want, err, mntr)
+				}
 			}
 			writeEverywhere(t, members, "/first", 600)
 			awaitSwept(t, members[len(members)-1], "/first")

@@ -24,7 +24,7 @@ func TestMixedReconfig(t *testing.T) {
 		"Java leads":        {ours, java, java, ours},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			members, err := StartEnsemble(ctx, t.TempDir(), cfgs[:3]...)
 			if err != nil {
@@ -88,7 +88,7 @@ func startJoiner(t *testing.T, members []*Server, cfg Config) (*Server, string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := joiner.WaitReady(ctx); err != nil {
 		joiner.Kill()
@@ -102,14 +102,14 @@ func awaitMembership(t *testing.T, members []*Server, with, without string) {
 	t.Helper()
 	for _, m := range members {
 		last := ""
-		for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("member %d shows %q", m.cfg.ID, last)
 			}
 			if _, err := Mode(m.ClientAddr); err != nil {
 				continue
 			}
-			conn, _, err := zk.Connect([]string{m.ClientAddr}, 10*time.Second, zk.WithLogger(quiet{}))
+			conn, _, err := zk.Connect([]string{m.ClientAddr}, 40*time.Second, zk.WithLogger(quiet{}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +120,7 @@ func awaitMembership(t *testing.T, members []*Server, with, without string) {
 			}()
 			select {
 			case last = <-text:
-			case <-time.After(3 * time.Second):
+			case <-time.After(20 * time.Second):
 			}
 			conn.Close()
 			if strings.Contains(last, with) && (without == "" || !strings.Contains(last, without)) {

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"zoolab/internal/certs"
 )
@@ -93,7 +92,7 @@ func TestSecuredMixedEnsemble(t *testing.T) {
 		{"this server has switched, Java not yet", notYet, switching, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			extra := maps.Clone(test.settings)
 			if test.ours != nil {

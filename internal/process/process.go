@@ -100,7 +100,8 @@ func (p *Process) Await(ctx context.Context, ready func() error) error {
 	}
 }
 
-// Stop ends the process with SIGTERM, and with SIGKILL after five seconds.
+// Stop ends the process with SIGTERM, and with SIGKILL after half a minute: what comes last, such
+// as a line in a log, takes its time on a busy machine.
 func (p *Process) Stop() error { return p.end(syscall.SIGTERM) }
 
 // Kill ends the process with SIGKILL, as a power failure of that process would.
@@ -117,7 +118,7 @@ func (p *Process) Signal(signal syscall.Signal) error {
 	if err := p.cmd.Process.Signal(signal); err != nil || signal != syscall.SIGSTOP {
 		return err
 	}
-	for end := time.Now().Add(10 * time.Second); !stopped(p.cmd.Process.Pid); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !stopped(p.cmd.Process.Pid); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			return fmt.Errorf("%s runs on after SIGSTOP", p.Title)
 		}
@@ -155,7 +156,7 @@ func (p *Process) end(signal syscall.Signal) error {
 	select {
 	case <-done:
 		return nil
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 	}
 	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill process %d: %w", cmd.Process.Pid, err)
