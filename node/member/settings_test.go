@@ -144,8 +144,8 @@ func TestBatches(t *testing.T) {
 		syncs    [2]int        // of the log, at least and at most
 	}{
 		{[]string{"maxBatchSize=1"}, 0, [2]int{writes, 2 * writes}},
-		{[]string{"flushDelay=300"}, 100 * time.Millisecond, [2]int{writes / 16, writes / 4}},
-		{[]string{"flushDelay=300", "maxWriteQueuePollTime=30"}, 30 * time.Millisecond, [2]int{writes / 16, writes / 4}},
+		{[]string{"flushDelay=300"}, 100 * time.Millisecond, [2]int{writes / 16, writes / 2}},
+		{[]string{"flushDelay=300", "maxWriteQueuePollTime=30"}, 30 * time.Millisecond, [2]int{writes / 16, writes / 2}},
 		{[]string{"flushDelay=60000", "maxWriteQueuePollTime=60000", "maxBatchSize=1"}, 0, [2]int{writes, 2 * writes}},
 	} {
 		t.Run(strings.Join(test.settings, " "), func(t *testing.T) {

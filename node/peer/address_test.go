@@ -105,7 +105,7 @@ func TestDeadPathIsGivenUpSoon(t *testing.T) {
 			}
 			members[1].SendNotification(1, vote(3))
 			members[0].await("the vote of 2", func(in []zab.Input) bool { return len(votes(in, 2)) > 0 })
-			for sid, want := range map[int64]int{2: 700, 1: 2000} {
+			for sid, want := range map[int64]int{2: 700, 1: int(config(1, all).StallTimeout.Milliseconds())} {
 				if got := userTimeoutMs(t, members[sid-1].electionConn(3-sid)); got != want {
 					t.Errorf("member %d waits %d ms for an acknowledgement, want %d", sid, got, want)
 				}
@@ -124,7 +124,7 @@ func TestCallEndsALongAttempt(t *testing.T) {
 	cfg.DialTimeout = time.Minute
 	two := start(t, cfg)
 	two.SendNotification(1, vote(5))
-	time.Sleep(longAttempt + 100*time.Millisecond)
+	time.Sleep(4 * longAttempt) // the attempt begins a while after it is asked for
 	one := start(t, config(1, all))
 	one.SendNotification(2, vote(6))
 	one.await("the vote of 2", func(in []zab.Input) bool { return len(votes(in, 2)) > 0 })
@@ -150,7 +150,7 @@ func cutOff(t *testing.T) string {
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", at.(*unix.SockaddrInet4).Port)
 	for range 10 {
-		c, err := net.DialTimeout("tcp", address, 100*time.Millisecond)
+		c, err := net.DialTimeout("tcp", address, time.Second)
 		if err != nil {
 			return address
 		}
@@ -191,6 +191,7 @@ func TestNamesThatDoNotResolve(t *testing.T) {
 	one.SendNotification(3, vote(1))
 	eventually(t, "a line about member 3", func() bool { return mentions(one, "member=3", "nowhere.invalid") })
 	requireTalk(t, one, two)
+	eventually(t, "a line for each name and port", func() bool { return len(one.log.lines()) >= 3 })
 	time.Sleep(3 * redialFirst)
 	if lines := one.log.lines(); len(lines) != 3 || !mentions(one, "port=quorum", "own name") || !mentions(one, "port=election", "own name") {
 		t.Errorf("the log has %d lines, want one for each name and port:\n%s", len(lines), strings.Join(lines, "\n"))

@@ -73,8 +73,9 @@ func TestVoteIsSentAgainAfterALoss(t *testing.T) {
 	count(two, 1)
 	for _, breaker := range []*member{one, two} {
 		before1, before2 := len(votes(one.inputsNow(), 2)), len(votes(two.inputsNow(), 1))
-		eventually(t, "a connection", func() bool { return breaker.electionConn(3-breaker.cfg.SID) != nil })
-		breaker.electionConn(3 - breaker.cfg.SID).Close()
+		var c net.Conn
+		eventually(t, "a connection", func() bool { c = breaker.electionConn(3 - breaker.cfg.SID); return c != nil })
+		c.Close()
 		count(one, before1+1)
 		count(two, before2+1)
 	}
@@ -89,16 +90,23 @@ func (m *member) inputsNow() []zab.Input {
 // TestPeerThatReturnsIsReachedAtOnce: the pause between attempts has grown by then, but a
 // call from the peer, or a new vote for it, ends the pause.
 func TestPeerThatReturnsIsReachedAtOnce(t *testing.T) {
-	all := addresses(t, 2)
-	two := start(t, config(2, all))
-	two.SendNotification(1, vote(5))
-	time.Sleep(900 * time.Millisecond) // by now the pauses are longer than half a second
-	one := start(t, config(1, all))
-	began := time.Now()
-	one.SendNotification(2, vote(6))
-	one.await("the vote of 2", func(in []zab.Input) bool { return slices.Contains(votes(in, 2), 5) })
-	if took := time.Since(began); took > 400*time.Millisecond {
-		t.Errorf("it took %v to be called back", took)
+	const tries = 3 // on a machine that does much else
+	for try := 1; ; try++ {
+		all := addresses(t, 2)
+		two := start(t, config(2, all))
+		two.SendNotification(1, vote(5))
+		time.Sleep(redialMost + redialMost/2) // by now the pauses have their full length
+		one := start(t, config(1, all))
+		began := time.Now()
+		one.SendNotification(2, vote(6))
+		one.await("the vote of 2", func(in []zab.Input) bool { return slices.Contains(votes(in, 2), 5) })
+		took := time.Since(began)
+		if took < redialMost/2 {
+			return
+		}
+		if try == tries {
+			t.Fatalf("it took %v to be called back", took)
+		}
 	}
 }
 
@@ -188,9 +196,10 @@ func TestGarbageOnTheElectionPort(t *testing.T) {
 	}
 	for name, message := range garbage {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			all := addresses(t, 3)
 			cfg := config(2, all)
-			cfg.StallTimeout = 300 * time.Millisecond
+			cfg.StallTimeout = helloTimeout
 			two, one := start(t, cfg), start(t, config(1, all))
 			c := dialRaw(t, all[2].Election[0])
 			if _, err := c.Write(message); err != nil {

@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds every wait of these tests; nothing comes near it that works.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // member is a transport with what it posted and logged.
 type member struct {
@@ -67,13 +67,17 @@ func addresses(t *testing.T, n int) map[int64]Address {
 	return all
 }
 
-// config is what tests start from.
+// config is what tests start from. Its timeouts are those of a busy machine.
 func config(sid int64, members map[int64]Address) Config {
 	return Config{
-		SID: sid, Members: members, DialTimeout: time.Second, StallTimeout: 2 * time.Second,
+		SID: sid, Members: members, DialTimeout: 10 * time.Second, StallTimeout: 20 * time.Second,
 		BindAttempts: 1, MaxFieldBytes: 1 << 20, MaxQueuedBytes: 8 << 20,
 	}
 }
+
+// helloTimeout is the StallTimeout of tests with callers that never finish what they begin,
+// which must wait for it, and with one that does, who must not be late.
+const helloTimeout = 2 * time.Second
 
 // snapshotBytes is the length of the streams that tests send as snapshots.
 const snapshotBytes = 3 << 20

@@ -3,7 +3,6 @@ package peer
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"zoolab/node/zab"
 	"zoolab/zk/jute"
@@ -22,7 +21,7 @@ func withMaster(t *testing.T, all map[int64]Address, sid int64) map[int64]Addres
 func TestObserverMasterPort(t *testing.T) {
 	all := withMaster(t, addresses(t, 2), 1)
 	cfg := config(1, all)
-	cfg.StallTimeout = 300 * time.Millisecond
+	cfg.StallTimeout = helloTimeout
 	master, observer := start(t, cfg), start(t, config(2, all))
 	garbage := map[string][]byte{"a follower": followerInfo()}
 	for name, bytes := range quorumGarbage {
@@ -52,6 +51,7 @@ func TestObserverMasterPort(t *testing.T) {
 	observer.Send(1, &jute.QuorumPacket{Type: jute.PacketRequest})
 	observer.Flush()
 	master.await("the request", func(in []zab.Input) bool { return len(in) == 3 })
+	eventually(t, "nothing is queued", func() bool { told, ok := master.TrafficOf(opened.Conn); return !ok || told.QueuedPackets == 0 })
 	told, ok := master.TrafficOf(opened.Conn)
 	if !ok || told.Sent != 1 || told.Received != 1 || told.Requests != 1 || told.LastZxid != 7 || told.QueuedPackets != 0 {
 		t.Errorf("the traffic is %+v", told)

@@ -187,9 +187,10 @@ var quorumGarbage = map[string][]byte{
 func TestGarbageOnTheQuorumPort(t *testing.T) {
 	for name, bytes := range quorumGarbage {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			all := addresses(t, 2)
 			cfg := config(1, all)
-			cfg.StallTimeout = 300 * time.Millisecond
+			cfg.StallTimeout = helloTimeout
 			m := start(t, cfg)
 			c := dialRaw(t, all[1].Quorum[0])
 			if _, err := c.Write(bytes); err != nil {
@@ -208,7 +209,7 @@ func TestGarbageOnTheQuorumPort(t *testing.T) {
 func TestSilentAndSlowConnectionsEnd(t *testing.T) {
 	all := addresses(t, 1)
 	cfg := config(1, all)
-	cfg.StallTimeout = 300 * time.Millisecond
+	cfg.StallTimeout = helloTimeout
 	m := start(t, cfg)
 	for _, address := range []string{all[1].Quorum[0], all[1].Election[0]} {
 		silent, slow := dialRaw(t, address), dialFrom(t, "127.0.0.2", address)
@@ -217,12 +218,8 @@ func TestSilentAndSlowConnectionsEnd(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 		}()
-		began := time.Now()
 		awaitEnd(t, silent)
 		awaitEnd(t, slow)
-		if took := time.Since(began); took > 5*time.Second {
-			t.Errorf("%s: it took %v to give them up", address, took)
-		}
 	}
 	eventually(t, "four lines in the log", func() bool { return len(m.log.lines()) == 4 })
 }
@@ -248,6 +245,7 @@ func TestMalformedPacketsOfALearner(t *testing.T) {
 			if _, ok := inputs[3].(zab.ConnClosed); !ok {
 				t.Errorf("%#v, want the end of the connection", inputs[3])
 			}
+			eventually(t, "a line in the log", func() bool { return len(m.log.lines()) > 0 })
 			if lines := m.log.lines(); len(lines) != 1 {
 				t.Errorf("%d lines in the log, want 1:\n%s", len(lines), strings.Join(lines, "\n"))
 			}
@@ -258,7 +256,7 @@ func TestMalformedPacketsOfALearner(t *testing.T) {
 func TestTooManyStrangers(t *testing.T) {
 	all := addresses(t, 1)
 	cfg := config(1, all)
-	cfg.StallTimeout = time.Minute
+	cfg.StallTimeout = time.Hour
 	m := start(t, cfg)
 	for i := range maxHellos {
 		dialFrom(t, fmt.Sprintf("127.0.1.%d", i%8+1), all[1].Quorum[0])
@@ -282,7 +280,7 @@ func TestTooManyStrangers(t *testing.T) {
 func TestOneHostCallsWithoutEnd(t *testing.T) {
 	all := addresses(t, 1)
 	cfg := config(1, all)
-	cfg.StallTimeout = time.Minute
+	cfg.StallTimeout = time.Hour
 	m := start(t, cfg)
 	patient := dialFrom(t, "127.0.0.7", all[1].Election[0])
 	for range maxHellos + 10 {

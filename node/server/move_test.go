@@ -5,6 +5,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"zoolab/internal/apache"
 )
 
 // TestMove: a port that moves takes new clients at its new address only, and those that are
@@ -21,14 +23,11 @@ func TestMove(t *testing.T) {
 	defer taken.Close()
 	s.Move(taken.Addr().String())
 	eventually(t, "the old port is closed", func() bool { return refuses(before) })
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := apache.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := free.Addr().String()
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := fmt.Sprintf("127.0.0.1:%d", free[0])
 	s.Move(address)
 	eventually(t, "the new port is open", func() bool { return !refuses(address) })
 	if got := fmt.Sprint(s.Addr()); got != address {

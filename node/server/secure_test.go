@@ -200,8 +200,9 @@ func TestRefusedHandshakes(t *testing.T) {
 func TestSlowHandshakes(t *testing.T) {
 	a := newAuthority(t)
 	secured := a.config(tls.NoClientCert)
-	secured.MaxHandshakes, secured.Detection = 4, 200*time.Millisecond
-	s := start(t, Config{SecureAddress: "127.0.0.1:0", TLS: secured, SessionlessTimeout: 2 * time.Second})
+	// So long that none ends before all have begun, and that the good one at the end is in time.
+	secured.MaxHandshakes, secured.Detection = 4, 3*time.Second
+	s := start(t, Config{SecureAddress: "127.0.0.1:0", TLS: secured, SessionlessTimeout: 6 * time.Second})
 	dial := func(first string) net.Conn {
 		t.Helper()
 		c, err := net.Dial("tcp", s.SecureAddr().String())

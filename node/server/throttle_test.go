@@ -123,12 +123,15 @@ func fill(s *shell, limit int, timeoutMs int32) *client {
 // TestThrottledOps: what waited too long is refused in its turn and not carried out; what
 // closes a session, and what came in time, is.
 func TestThrottledOps(t *testing.T) {
-	s := start(t, Config{Requests: RequestThrottle{MaxRequests: 5, Stall: 5 * time.Millisecond, OpWait: 20 * time.Millisecond}})
+	// Long, so that only what has to wait does so for longer, also where the machine is busy.
+	const opWait = time.Second
+	s := start(t, Config{Requests: RequestThrottle{MaxRequests: 5, Stall: 5 * time.Millisecond, OpWait: opWait}})
 	greedy := fill(s, 5, 30_000)
 	m := s.cfg.Metrics
 	greedy.send(setData(200, "/a", []byte("late")))
 	greedy.send(getData(201, "/a", false))
 	eventually(t, "the request was looked at again and again", func() bool { return m.ThrottleWaits.Load() > 10 })
+	time.Sleep(opWait)
 	s.stall(false)
 	for xid := range int32(5) {
 		greedy.expect(100 + xid)
@@ -154,11 +157,13 @@ func TestThrottledOps(t *testing.T) {
 // TestStaleRequests: a client whose request waits for longer than its session lives is
 // given up, if the server is told so, and its place is free.
 func TestStaleRequests(t *testing.T) {
+	// Long enough for a busy machine to fill the server before the session has expired.
+	const timeoutMs = 2000
 	for _, drop := range []bool{true, false} {
 		s := start(t, Config{Requests: RequestThrottle{
 			MaxRequests: 3, Stall: 5 * time.Millisecond, DropStale: drop, StaleLatency: true,
 		}})
-		greedy := fill(s, 3, 100)
+		greedy := fill(s, 3, timeoutMs)
 		greedy.send(setData(200, "/a", nil))
 		m := s.cfg.Metrics
 		if drop {
@@ -167,7 +172,8 @@ func TestStaleRequests(t *testing.T) {
 			eventually(t, "its place is free", func() bool { return s.Outstanding() == 0 })
 			continue
 		}
-		time.Sleep(150 * time.Millisecond)
+		eventually(t, "the request waits", func() bool { return m.ThrottleWaits.Load() > 0 })
+		time.Sleep((timeoutMs + 50) * time.Millisecond)
 		s.stall(false)
 		eventually(t, "the stale request is let in", func() bool { return m.StaleRequests.Load() == 1 })
 		if m.StaleDropped.Load() != 0 {
