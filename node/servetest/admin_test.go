@@ -30,24 +30,26 @@ func adminOf(t *testing.T) (extra map[string]string, address string) {
 // get asks an AdminServer.
 func get(t *testing.T, address, path string) (status int, header http.Header, body string) {
 	t.Helper()
-	client := http.Client{Timeout: 30 * time.Second}
 	// Apache's opens its port beside the client port: a little later than WaitReady sees.
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		r, err := client.Get("http://" + address + path)
-		if err != nil {
-			if time.Now().After(deadline) {
-				t.Fatal(err)
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		r, err := toAdmins.Get("http://" + address + path)
+		if err == nil {
+			var b []byte
+			b, err = io.ReadAll(r.Body)
+			r.Body.Close()
+			if err == nil {
+				return r.StatusCode, r.Header, string(b)
 			}
-			continue
 		}
-		defer r.Body.Close()
-		b, err := io.ReadAll(r.Body)
-		if err != nil {
+		if time.Now().After(deadline) {
 			t.Fatal(err)
 		}
-		return r.StatusCode, r.Header, string(b)
 	}
 }
+
+// toAdmins asks each time on a connection of its own: of one that is kept it does not know at
+// once that the server has ended it.
+var toAdmins = http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // commandsOf reads the list of commands.
 func commandsOf(t *testing.T, address string) []string {
@@ -116,7 +118,7 @@ func TestAdminServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, s := range []*apache.Server{java[0], ours[0]} {
-			for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 				if _, err := apache.Mode(s.ClientAddr); err != nil {
 					break
 				}
@@ -135,7 +137,7 @@ func TestAdminServer(t *testing.T) {
 
 func startThreeWithAdmin(t *testing.T, command ...string) ([]*apache.Server, []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var addresses []string
 	cfgs := make([]apache.Config, 3)
@@ -158,26 +160,30 @@ var otherKeys = []string{"environment", "env", "envi", "system_properties", "sys
 func compareCommands(t *testing.T, java, ours string, names []string) {
 	t.Helper()
 	for _, name := range names {
-		wantStatus, wantHeader, want := get(t, java, "/commands/"+name)
-		status, header, got := get(t, ours, "/commands/"+name)
-		if status != wantStatus || header.Get("Content-Type") != wantHeader.Get("Content-Type") {
-			t.Errorf("%s: status %d, type %q; Apache's %d, %q", name, status, header.Get("Content-Type"), wantStatus, wantHeader.Get("Content-Type"))
-		}
-		wantShape, gotShape := jsonShape(t, name, want), jsonShape(t, name, got)
-		if slices.Contains(otherKeys, name) {
-			if !strings.Contains(got, `"command" : "`) || !strings.HasSuffix(got, "\n  \"error\" : null\n}") {
-				t.Errorf("%s answers\n%s", name, got)
-			}
-			continue
-		}
-		if name == "monitor" || name == "mntr" {
-			compareMonitor(t, wantShape, gotShape)
-			continue
-		}
-		if gotShape != wantShape {
-			t.Errorf("%s answers\n%s\nApache:\n%s", name, gotShape, wantShape)
-		}
+		awaitAgreement(t, func() string { return commandDiffers(t, java, ours, name) })
 	}
+}
+
+// commandDiffers says how our answer to a command differs from Apache's.
+func commandDiffers(t *testing.T, java, ours, name string) string {
+	t.Helper()
+	wantStatus, wantHeader, want := get(t, java, "/commands/"+name)
+	status, header, got := get(t, ours, "/commands/"+name)
+	if status != wantStatus || header.Get("Content-Type") != wantHeader.Get("Content-Type") {
+		return fmt.Sprintf("%s: status %d, type %q; Apache's %d, %q", name, status, header.Get("Content-Type"), wantStatus, wantHeader.Get("Content-Type"))
+	}
+	wantShape, gotShape := jsonShape(t, name, want), jsonShape(t, name, got)
+	switch {
+	case slices.Contains(otherKeys, name):
+		if !strings.Contains(got, `"command" : "`) || !strings.HasSuffix(got, "\n  \"error\" : null\n}") {
+			return fmt.Sprintf("%s answers\n%s", name, got)
+		}
+	case name == "monitor" || name == "mntr":
+		return monitorDiffers(wantShape, gotShape)
+	case gotShape != wantShape:
+		return fmt.Sprintf("%s answers\n%s\nApache:\n%s", name, gotShape, wantShape)
+	}
+	return ""
 }
 
 func jsonOf(t *testing.T, text string) (parsed map[string]any) {
@@ -232,9 +238,8 @@ var shapes = []struct {
 	{regexp.MustCompile(`"proposal_stats" : \{[^}]*\},`), `"proposal_stats",`},
 }
 
-// compareMonitor compares keys and types, but for the keys of noCounterpart.
-func compareMonitor(t *testing.T, want, got string) {
-	t.Helper()
+// monitorDiffers compares keys and types, but for the keys of noCounterpart.
+func monitorDiffers(want, got string) string {
 	lines := func(text string) []string {
 		var others, sets []string
 		for _, line := range strings.Split(text, "\n") {
@@ -253,11 +258,11 @@ func compareMonitor(t *testing.T, want, got string) {
 	a, b := lines(want), lines(got)
 	for i := range min(len(a), len(b)) {
 		if a[i] != b[i] {
-			t.Errorf("monitor: line %d is\n%s\nApache's:\n%s", i+1, b[i], a[i])
-			return
+			return fmt.Sprintf("monitor: line %d is\n%s\nApache's:\n%s", i+1, b[i], a[i])
 		}
 	}
 	if len(a) != len(b) {
-		t.Errorf("monitor has %d lines, Apache's %d", len(b), len(a))
+		return fmt.Sprintf("monitor has %d lines, Apache's %d", len(b), len(a))
 	}
+	return ""
 }

@@ -336,7 +336,7 @@ func TestSlowStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := attack(t, map[string]string{
-		"nio.sessionlessCnxnTimeout": "1000", "secureClientPort": strconv.Itoa(secure[0]),
+		"nio.sessionlessCnxnTimeout": "3000", "secureClientPort": strconv.Itoa(secure[0]),
 		"ssl.keyStore.location": filepath.Join(stores, "server.jks"), "ssl.keyStore.password": "secret6",
 		"ssl.trustStore.location": filepath.Join(stores, "trust.p12"), "ssl.trustStore.password": "secret6",
 	})

@@ -19,10 +19,7 @@ var auditLine = regexp.MustCompile(`Slf4jAuditLogger(?: -|:) (.*)\n`)
 // audited makes changes and returns the events of the audit log, which is in a file.
 func audited(t *testing.T, s *apache.Server, file string) []string {
 	t.Helper()
-	c, _, err := zk.Connect([]string{s.ClientAddr}, 10*time.Second, zk.WithLogInfo(false))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := clientOf(t, s)
 	world := zk.WorldACL(zk.PermAll)
 	_, _ = c.Create("/before", nil, 0, world)
 	if err := c.AddAuth("digest", []byte("ann:secret")); err != nil {
@@ -48,7 +45,7 @@ func audited(t *testing.T, s *apache.Server, file string) []string {
 	_ = c.Delete("/m", -1)
 	c.Close()
 	var events []string
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

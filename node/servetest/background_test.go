@@ -27,7 +27,7 @@ func endDaemon(pidFile string) {
 
 // waitFile waits until a file is there and has something in it.
 func waitFile(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		if b, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && len(b) > 0 {
 			return
 		}

@@ -12,6 +12,9 @@ import (
 	"zoolab/zk/jute"
 )
 
+// patience bounds what these tests wait for, such as Java to start on a machine that does much else.
+const patience = 2 * time.Minute
+
 func sorted(s []string) []string {
 	s = slices.Clone(s)
 	slices.Sort(s)
@@ -38,7 +41,7 @@ func startServer(t *testing.T, extra map[string]string, command ...string) *apac
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Kill() })
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := s.WaitReady(ctx); err != nil {
 		t.Fatal(err)
@@ -70,8 +73,10 @@ func TestClientPortConformance(t *testing.T) {
 	for _, sc := range scenarios {
 		t.Run(sc.name, func(t *testing.T) {
 			want, got := newScript(t, java.ClientAddr), newScript(t, ours.ClientAddr)
-			sc.run(want)
-			sc.run(got)
+			for _, s := range []*script{want, got} {
+				sc.run(s)
+				s.leave()
+			}
 			compare(t, want.lines, got.lines)
 		})
 	}
@@ -142,6 +147,7 @@ func (w *wire) delete(paths ...string) {
 func (w *wire) close() {
 	w.t.Helper()
 	w.do("close", jute.OpCloseSession, nil, nil)
+	delete(w.left, w.session.SessionID)
 	if _, err := w.read(); err != nil {
 		w.end("after close", err)
 	}

@@ -67,7 +67,7 @@ func (w *wire) awaitEnd(t *testing.T) {
 
 func TestGarbageOnTheClientPort(t *testing.T) {
 	t.Parallel()
-	s := startNode(t, map[string]string{"nio.sessionlessCnxnTimeout": "500"})
+	s := startNode(t, map[string]string{"nio.sessionlessCnxnTimeout": "3000"})
 	for name, b := range map[string]string{
 		"http":            "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
 		"tls":             "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03abcdefghijklmnop",
@@ -98,28 +98,27 @@ func TestGarbageOnTheClientPort(t *testing.T) {
 
 func TestConnectionsWithoutASessionAreDropped(t *testing.T) {
 	t.Parallel()
-	s := startNode(t, map[string]string{"nio.sessionlessCnxnTimeout": "300"})
+	const timeout = 2 * time.Second // enough for the questions below on a busy machine
+	s := startNode(t, map[string]string{"nio.sessionlessCnxnTimeout": strconv.FormatInt(timeout.Milliseconds(), 10)})
+	began := time.Now()
 	silent, _ := dialed(newScript(t, s.ClientAddr), "silent")
 	slow, from := dialed(newScript(t, s.ClientAddr), "slow")
 	request := append([]byte{0, 0, 0, 45}, make([]byte, 45)...)
 	go func() {
-		for i := range request { // it would take two seconds
+		for i := range request { // it would take more than a minute
 			if _, err := slow.conn.Write(request[i : i+1]); err != nil {
 				return
 			}
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(1500 * time.Millisecond)
 		}
 	}()
-	began := time.Now()
 	silent.awaitEnd(t)
 	slow.awaitEnd(t)
-	if took := time.Since(began); took < 200*time.Millisecond || took > 3*time.Second {
-		t.Errorf("they were dropped after %v, want some 300 ms", took)
+	if took := time.Since(began); took < timeout || took > 30*time.Second {
+		t.Errorf("they were dropped after %v, want some %v", took, timeout)
 	}
 	awaitLines(t, s, from, 1)
-	if answer := ask(t, s, "mntr"); !strings.Contains(answer, "zk_sessionless_connections_expired\t2\n") {
-		t.Errorf("mntr does not count both:\n%s", answer)
-	}
+	awaitMetric(t, s, "zk_sessionless_connections_expired", "2")
 	serves(t, s)
 }
 
@@ -127,9 +126,9 @@ func TestConnectionsWithoutASessionAreDropped(t *testing.T) {
 // client that has one and says nothing for longer, as it may between pings.
 func TestIdleClientKeepsItsConnection(t *testing.T) {
 	t.Parallel()
-	s := startNode(t, map[string]string{"nio.sessionlessCnxnTimeout": "300"})
+	s := startNode(t, map[string]string{"nio.sessionlessCnxnTimeout": "2000"})
 	w := newScript(t, s.ClientAddr).connect("idle")
-	time.Sleep(900 * time.Millisecond)
+	time.Sleep(4 * time.Second)
 	w.raw("ping", jute.XidPing, jute.OpPing, nil, nil)
 	if w.ended {
 		t.Error("the connection was closed")
@@ -159,32 +158,27 @@ func TestMaxClientCnxns(t *testing.T) {
 	t.Parallel()
 	s := startNode(t, map[string]string{"maxClientCnxns": "3", "4lw.commands.whitelist": "ruok"})
 	sc := newScript(t, s.ClientAddr)
-	// What waited for the server to come up may still be counted.
-	var first *wire
-	for deadline := time.Now().Add(silence); ; time.Sleep(20 * time.Millisecond) {
-		first = sc.dial("first")
-		if first.handshake("connect", &jute.ConnectRequest{TimeoutMs: 10000, Passwd: make([]byte, 16)}); !first.ended {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("no connection at all")
+	// enter comes until it is let in: who has left may still be counted.
+	enter := func(name string) *wire {
+		t.Helper()
+		for deadline := time.Now().Add(silence); ; time.Sleep(20 * time.Millisecond) {
+			w := sc.dial(name)
+			if w.handshake("connect", &jute.ConnectRequest{TimeoutMs: 40_000, Passwd: make([]byte, 16)}); !w.ended {
+				return w
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: there is no place", name)
+			}
 		}
 	}
-	sc.connect("second")
-	sc.connect("third")
+	first := enter("first")
+	enter("second")
+	enter("third")
 	fourth, from := dialed(sc, "fourth")
 	fourth.awaitEnd(t)
 	awaitLines(t, s, from, 1)
 	first.conn.Close()
-	for deadline := time.Now().Add(silence); ; time.Sleep(20 * time.Millisecond) {
-		w := sc.dial("in its place")
-		if w.handshake("connect", &jute.ConnectRequest{TimeoutMs: 10000, Passwd: make([]byte, 16)}); !w.ended {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the place of a connection that ended is not given to another")
-		}
-	}
+	enter("in its place")
 }
 
 // TestGlobalOutstandingLimit lets clients pipeline far more than is let in: everything is
@@ -266,22 +260,22 @@ func residentBytes(t *testing.T, s *apache.Server) int {
 // disconnected, and can't take the session up again.
 func TestSessionExpires(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, map[string]string{"tickTime": "100"}, nodeBinary, "serve")
+	s := startServer(t, map[string]string{"tickTime": "500"}, nodeBinary, "serve")
 	sc := newScript(t, s.ClientAddr)
-	const timeoutMs = 400
+	const timeoutMs = 2000
 	silent := sc.dial("silent")
 	silent.handshake("connect", &jute.ConnectRequest{TimeoutMs: timeoutMs, Passwd: make([]byte, 16)})
-	silent.do("ephemeral", jute.OpCreate, createReq("/e", "", jute.ModeEphemeral), &jute.CreateResponse{})
 	began := time.Now()
+	silent.do("ephemeral", jute.OpCreate, createReq("/e", "", jute.ModeEphemeral), &jute.CreateResponse{})
 	witness := sc.dial("witness")
-	witness.handshake("connect", &jute.ConnectRequest{TimeoutMs: 2000, Passwd: make([]byte, 16)})
+	witness.handshake("connect", &jute.ConnectRequest{TimeoutMs: 5 * timeoutMs, Passwd: make([]byte, 16)})
 	witness.do("watch", jute.OpExists, &jute.ExistsRequest{Path: "/e", Watch: true}, &jute.ExistsResponse{})
 	witness.awaitEvent("gone")
 	took := time.Since(began)
 	if last := sc.lines[len(sc.lines)-1]; !strings.Contains(last, "Type:2") || !strings.Contains(last, "/e") {
 		t.Fatalf("the witness saw %s", last)
 	}
-	if took < timeoutMs*time.Millisecond-50*time.Millisecond || took > 5*timeoutMs*time.Millisecond {
+	if took < timeoutMs*time.Millisecond-50*time.Millisecond || took > 10*timeoutMs*time.Millisecond {
 		t.Errorf("the session of %d ms expired after %v", timeoutMs, took)
 	}
 	silent.awaitEnd(t)

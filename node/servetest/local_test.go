@@ -58,7 +58,7 @@ func stay(s *script) {
 // awaitMetric waits for a value in mntr.
 func awaitMetric(t *testing.T, s *apache.Server, name, want string) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		_, values := parseMetrics(t, ask(t, s, "mntr"))
 		if values[name] == want {
 			return
@@ -71,7 +71,7 @@ func awaitMetric(t *testing.T, s *apache.Server, name, want string) {
 // startLocal starts an ensemble of three with settings; without a command it is Apache's.
 func startLocal(t *testing.T, settings map[string]string, command ...string) []*apache.Server {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cfg := apache.Config{HeapMB: 128, Command: command, Extra: settings}
 	servers, err := apache.StartEnsemble(ctx, t.TempDir(), cfg, cfg, cfg)

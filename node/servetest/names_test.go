@@ -32,7 +32,7 @@ func startNamed(t *testing.T, lines ...string) *named {
 		t.Skipf("no mount namespaces of one's own here: %v: %s", err, out)
 	}
 	var cancel context.CancelFunc
-	n.ctx, cancel = context.WithTimeout(t.Context(), 120*time.Second)
+	n.ctx, cancel = context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)
 	ports, err := apache.FreePorts(9)
 	if err != nil {
@@ -112,13 +112,7 @@ func TestNameServicesFail(t *testing.T) {
 	n.names()
 	const hostsKnown = 5 * time.Second // Go's resolver remembers the file of hosts
 	time.Sleep(hostsKnown + time.Second)
-	i := slices.IndexFunc(n.members, func(s *apache.Server) bool {
-		mode, err := apache.Mode(s.ClientAddr)
-		return err == nil && mode == "leader"
-	})
-	if i < 0 {
-		t.Fatal("nobody leads")
-	}
+	i := slices.Index(n.members, byMode(t, n.members, "leader"))
 	if err := n.members[i].Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +124,7 @@ func TestNameServicesFail(t *testing.T) {
 // awaitText waits until a file has a text.
 func awaitText(t *testing.T, path, text string) {
 	t.Helper()
-	for end := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		b, err := os.ReadFile(path)
 		if err == nil && strings.Contains(string(b), text) {
 			return

@@ -23,7 +23,7 @@ import (
 // adminCall asks an AdminServer as somebody with a password.
 func adminCall(t *testing.T, method, address, command string, body io.Reader) (status int, answer []byte) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, method, "http://"+address+"/commands/"+command, body)
 	if err != nil {
@@ -31,7 +31,7 @@ func adminCall(t *testing.T, method, address, command string, body io.Reader) (s
 	}
 	q.Header.Set("Authorization", "digest any:body")
 	q.Header.Set("Content-Type", "application/octet-stream")
-	a, err := http.DefaultClient.Do(q)
+	a, err := toAdmins.Do(q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,30 +43,26 @@ func adminCall(t *testing.T, method, address, command string, body io.Reader) (s
 	return a.StatusCode, answer
 }
 
-// clientOf opens a session with one server.
+// clientOf opens a session with one server. Until it is there the client may fail any request,
+// if it takes a second to be connected.
 func clientOf(t *testing.T, s *apache.Server) *zk.Conn {
 	t.Helper()
-	c, _, err := zk.Connect([]string{s.ClientAddr}, 10*time.Second, zk.WithLogInfo(false))
+	c, _, err := zk.Connect([]string{s.ClientAddr}, 40*time.Second, zk.WithLogInfo(false))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
+	awaitDone(t, func() error { _, err := c.Sync("/"); return err })
 	return c
 }
 
-// namesAt lists the root's children as soon as the server answers.
-func namesAt(t *testing.T, s *apache.Server) []string {
+// awaitDone tries until a request is answered without an error.
+func awaitDone(t *testing.T, try func() error) {
 	t.Helper()
-	c := clientOf(t, s)
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		_, err := c.Sync("/")
-		var names []string
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		err := try()
 		if err == nil {
-			names, _, err = c.Children("/")
-		}
-		if err == nil {
-			slices.Sort(names)
-			return names
+			return
 		}
 		if time.Now().After(deadline) {
 			t.Fatal(err)
@@ -74,13 +70,33 @@ func namesAt(t *testing.T, s *apache.Server) []string {
 	}
 }
 
+// namesAt lists the root's children as soon as the server answers.
+func namesAt(t *testing.T, s *apache.Server) (names []string) {
+	t.Helper()
+	c := clientOf(t, s)
+	awaitDone(t, func() (err error) {
+		if _, err = c.Sync("/"); err == nil {
+			names, _, err = c.Children("/")
+		}
+		return err
+	})
+	slices.Sort(names)
+	return names
+}
+
 func createAll(t *testing.T, s *apache.Server, names ...string) {
 	t.Helper()
 	c := clientOf(t, s)
 	for _, name := range names {
-		if _, err := c.Create("/"+name, []byte(name), 0, zk.WorldACL(zk.PermAll)); err != nil {
-			t.Fatal(err)
-		}
+		lost := false
+		awaitDone(t, func() error {
+			_, err := c.Create("/"+name, []byte(name), 0, zk.WorldACL(zk.PermAll))
+			if lost && errors.Is(err, zk.ErrNodeExists) {
+				return nil // made by the attempt whose answer was lost
+			}
+			lost = errors.Is(err, zk.ErrConnectionClosed)
+			return err
+		})
 	}
 }
 
@@ -157,7 +173,7 @@ func TestRestoreEnsemble(t *testing.T) {
 // testRestoreEnsemble has so many members of Apache's, which have the lowest ids and so lead
 // only if they must.
 func testRestoreEnsemble(t *testing.T, java int) {
-	ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	admins := make([]string, 3)
 	cfgs := make([]apache.Config, 3)
@@ -233,7 +249,7 @@ func testRestoreEnsemble(t *testing.T, java int) {
 // of these leads, it is restarted, as the manual says.
 func leaderOfOurs(t *testing.T, servers []*apache.Server, java int) int {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		leader := slices.IndexFunc(servers, func(s *apache.Server) bool {
 			mode, err := apache.Mode(s.ClientAddr)
 			return err == nil && mode == "leader"
@@ -257,7 +273,7 @@ func leaderOfOurs(t *testing.T, servers []*apache.Server, java int) int {
 // a slow machine brings about, on that one. It returns who leads.
 func restoreOnLeader(t *testing.T, servers []*apache.Server, admins []string, java int, snapshot []byte) int {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		leader := leaderOfOurs(t, servers, java)
 		status, answer := adminCall(t, "POST", admins[leader], "restore", bytes.NewReader(snapshot))
 		switch {

@@ -80,7 +80,7 @@ func expand(ts *testscript.TestScript, _ bool, files []string) {
 
 // ready waits until the server at an address serves.
 func ready(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		_, err := apache.Mode(args[0])
 		if err == nil {
 			return
@@ -100,7 +100,7 @@ func term(ts *testscript.TestScript, _ bool, _ []string) {
 
 // waitWord waits until a four-letter word has an answer: address, word, answer.
 func waitWord(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		answer, err := apache.Command(args[0], args[1])
 		if err == nil && answer == args[2] {
 			return
@@ -118,7 +118,7 @@ func secureWord(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	client, err := tlsconf.Open(tlsconf.Settings{KeyStore: store("server.jks"), TrustStore: store("trust.p12")}, nil)
 	ts.Check(err)
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		answer, err := askSecurely(client, args[0], args[1])
 		if err == nil && strings.Contains(answer, "Mode: ") {
 			_, err = io.WriteString(ts.Stdout(), answer)

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"zoolab/internal/apache"
 	"zoolab/node/auth"
@@ -69,7 +68,7 @@ func secured(t *testing.T, settings map[string]string) (java, ours *apache.Serve
 		t.Cleanup(func() { _ = s.Kill() })
 		servers[i] = s
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for _, s := range servers {
 		if err := s.WaitReady(ctx); err != nil {
@@ -117,8 +116,10 @@ func TestSecurityConformance(t *testing.T) {
 			for _, sc := range c.scenarios {
 				t.Run(sc.name, func(t *testing.T) {
 					want, got := newScript(t, java.ClientAddr), newScript(t, ours.ClientAddr)
-					sc.run(want)
-					sc.run(got)
+					for _, s := range []*script{want, got} {
+						sc.run(s)
+						s.leave()
+					}
 					compare(t, want.lines, got.lines)
 				})
 			}
@@ -429,7 +430,7 @@ func TestSASLOfJavasClient(t *testing.T) {
 	jaas := writeJAAS(t)
 	s := startNode(t, map[string]string{"java.security.auth.login.config": jaas, "sessionRequireClientSASLAuth": "true"})
 	t.Setenv("JAVA_TOOL_OPTIONS", "-Djava.security.auth.login.config="+jaas)
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	output, err := apache.RunCLIScript(ctx, s.ClientAddr, "create /s data sasl:bob:cdrwa", "getAcl /s", "get /s", "whoami")
 	if err != nil || !strings.Contains(output, "SaslAuthenticated") || !strings.Contains(output, "Created /s") ||

@@ -11,7 +11,7 @@ import (
 // counted waits until mntr shows a metric above zero.
 func counted(t *testing.T, v *victim, metric string) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		for line := range strings.Lines(ask(t, v.Server, "mntr")) {
 			if value, ok := strings.CutPrefix(line, metric+"\t"); ok && strings.Trim(value, "0.\n") != "" {
 				return

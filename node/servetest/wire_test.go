@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +18,7 @@ import (
 )
 
 // silence is how long a server may be silent before a test says that it gives no answer.
-const silence = 5 * time.Second
+const silence = time.Minute
 
 // script speaks to one server in hand-made frames and writes down what comes back, in a
 // form in which two servers can be compared: zxids without their epoch, session ids by
@@ -26,6 +28,8 @@ type script struct {
 	addr  string
 	lines []string
 	names map[int64]string // session id -> name of its connection
+	// left are the sessions that no connection has closed, with their passwords.
+	left map[int64][]byte
 }
 
 // wire is one connection of a script.
@@ -39,7 +43,23 @@ type wire struct {
 }
 
 func newScript(t *testing.T, addr string) *script {
-	return &script{t: t, addr: addr, names: map[int64]string{0: "0"}}
+	return &script{t: t, addr: addr, names: map[int64]string{0: "0"}, left: make(map[int64][]byte)}
+}
+
+// leave closes the sessions whose connections a story has lost. Each would expire at some time
+// in another, and take a zxid there.
+func (s *script) leave() {
+	s.t.Helper()
+	lines := s.lines
+	for _, id := range slices.Sorted(maps.Keys(s.left)) {
+		w := s.dial("leaving")
+		w.handshake("again", &jute.ConnectRequest{TimeoutMs: 40_000, SessionID: id, Passwd: s.left[id]})
+		if w.session.SessionID == id {
+			w.close()
+		}
+		w.conn.Close()
+	}
+	s.lines = lines
 }
 
 func (s *script) note(format string, args ...any) {
@@ -62,7 +82,7 @@ func (s *script) connect(name string) *wire {
 	s.t.Helper()
 	w := s.dial(name)
 	w.handshake("connect", &jute.ReadOnlyConnectRequest{HasReadOnly: true, ConnectRequest: jute.ConnectRequest{
-		TimeoutMs: 10000, Passwd: make([]byte, 16),
+		TimeoutMs: 40_000, Passwd: make([]byte, 16),
 	}})
 	if w.ended {
 		s.t.Fatalf("%s: no session", name)
@@ -87,6 +107,7 @@ func (w *wire) handshake(label string, request jute.Record) {
 	w.session = answer.ConnectResponse
 	if answer.SessionID != 0 && w.names[answer.SessionID] == "" {
 		w.names[answer.SessionID] = w.name
+		w.left[answer.SessionID] = answer.Passwd
 	}
 	w.note("%s %s: protocol=%d timeout=%d session=%s passwd=%d bytes, zero=%t readonly=%t/%t",
 		w.name, label, answer.ProtocolVersion, answer.TimeoutMs, w.names[answer.SessionID],

@@ -2,6 +2,7 @@ package servetest
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ func startThree(t *testing.T, command ...string) []*apache.Server {
 			t.Skip(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cfg := apache.Config{HeapMB: 128, Command: command}
 	servers, err := apache.StartEnsemble(ctx, t.TempDir(), cfg, cfg, cfg)
@@ -35,13 +36,32 @@ func startThree(t *testing.T, command ...string) []*apache.Server {
 // byMode finds a server with a mode.
 func byMode(t *testing.T, servers []*apache.Server, mode string) *apache.Server {
 	t.Helper()
-	for _, s := range servers {
-		if got, err := apache.Mode(s.ClientAddr); err == nil && got == mode {
-			return s
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		for _, s := range servers {
+			if got, err := apache.Mode(s.ClientAddr); err == nil && got == mode {
+				return s
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no server is %s", mode)
 		}
 	}
-	t.Fatalf("no server is %s", mode)
-	return nil
+}
+
+// awaitAgreement asks again while two servers differ: each notices in its own time that a
+// client came or went.
+func awaitAgreement(t *testing.T, differ func() (difference string)) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		difference := differ()
+		if difference == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Error(difference)
+			return
+		}
+	}
 }
 
 func ask(t *testing.T, s *apache.Server, word string) string {
@@ -57,11 +77,7 @@ func ask(t *testing.T, s *apache.Server, word string) string {
 // quota, too.
 func watchSomething(t *testing.T, s *apache.Server) {
 	t.Helper()
-	c, _, err := zk.Connect([]string{s.ClientAddr}, 10*time.Second, zk.WithLogInfo(false))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := clientOf(t, s)
 	if _, err := c.Create("/mine", []byte("x"), zk.FlagEphemeral, zk.WorldACL(zk.PermAll)); err != nil {
 		t.Fatal(err)
 	}
@@ -100,11 +116,11 @@ func TestWords(t *testing.T) {
 		extra := map[string]string{"4lw.commands.whitelist": "srvr"}
 		java, ours := startServer(t, extra), startNode(t, extra)
 		for _, word := range append(slices.Clone(allWords), "nope") {
-			want, got := ask(t, java, word), ask(t, ours, word)
 			if word == "srvr" {
-				want, got = shape(word, want), shape(word, got)
+				compareWord(t, word, java, ours)
+				continue
 			}
-			if got != want {
+			if want, got := ask(t, java, word), ask(t, ours, word); got != want {
 				t.Errorf("%s: %q, Apache says %q", word, got, want)
 			}
 		}
@@ -119,7 +135,7 @@ func TestWords(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, s := range []*apache.Server{loneJava, loneOurs} {
-			for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 				if _, err := apache.Mode(s.ClientAddr); err != nil {
 					break
 				}
@@ -191,23 +207,19 @@ func compareWords(t *testing.T, java, ours *apache.Server) {
 		}
 		compareWord(t, word, java, ours)
 	}
-	compareMetrics(t, ask(t, java, "mntr"), ask(t, ours, "mntr"))
+	compareMetrics(t, java, ours)
 }
 
-// compareWord compares what two servers answer to a word, once they agree how many clients
-// there are: each notices in its own time that one has gone.
+// compareWord compares what two servers answer to a word.
 func compareWord(t *testing.T, word string, java, ours *apache.Server) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	awaitAgreement(t, func() string {
 		want, got := shape(word, ask(t, java, word)), shape(word, ask(t, ours, word))
 		if got == want {
-			return
+			return ""
 		}
-		if time.Now().After(end) {
-			t.Errorf("%s answers\n%s\nApache:\n%s", word, got, want)
-			return
-		}
-	}
+		return fmt.Sprintf("%s answers\n%s\nApache:\n%s", word, got, want)
+	})
 }
 
 // noCounterpart are the keys of sets that this server does not have: its leader keeps no
@@ -217,10 +229,18 @@ var noCounterpart = regexp.MustCompile(`^zk_[a-z0-9]+_(\d+_learner_handler_qp_(s
 
 var ackLatency = regexp.MustCompile(`^zk_[a-z0-9]+_\d_ack_latency$`)
 
-func compareMetrics(t *testing.T, java, ours string) {
+func compareMetrics(t *testing.T, java, ours *apache.Server) {
+	t.Helper()
+	awaitAgreement(t, func() string { return metricsDiffer(t, ask(t, java, "mntr"), ask(t, ours, "mntr")) })
+}
+
+// metricsDiffer says how our answer to mntr differs in its names and the shapes of its values.
+func metricsDiffer(t *testing.T, java, ours string) string {
 	t.Helper()
 	theirNames, theirs := parseMetrics(t, java)
 	names, values := parseMetrics(t, ours)
+	var differences []string
+	differ := func(format string, args ...any) { differences = append(differences, fmt.Sprintf(format, args...)) }
 	at := 0
 	for _, name := range names {
 		if ackLatency.MatchString(name) {
@@ -229,28 +249,29 @@ func compareMetrics(t *testing.T, java, ours string) {
 		if strings.HasSuffix(name, "_per_namespace") {
 			// The order of a set's members is that of a hash table.
 			if !slices.Contains(theirNames, name) && !noCounterpart.MatchString(name) {
-				t.Errorf("%s is no metric of Apache's in this role", name)
+				differ("%s is no metric of Apache's in this role", name)
 			}
 			continue
 		}
 		next := slices.Index(theirNames[at:], name)
 		if next < 0 {
-			t.Errorf("%s is no metric of Apache's in this role, or stands in another place", name)
+			differ("%s is no metric of Apache's in this role, or stands in another place", name)
 			continue
 		}
 		at += next + 1
 		if got, want := numbers.ReplaceAllString(values[name], "N"), numbers.ReplaceAllString(theirs[name], "N"); got != want && name != "zk_version" {
-			t.Errorf("%s is %q, Apache's is like %q", name, values[name], theirs[name])
+			differ("%s is %q, Apache's is like %q", name, values[name], theirs[name])
 		}
 	}
 	for _, name := range theirNames {
 		if !slices.Contains(names, name) && !noCounterpart.MatchString(name) {
-			t.Errorf("%s is missing", name)
+			differ("%s is missing", name)
 		}
 	}
 	if !versions.MatchString(values["zk_version"]) {
-		t.Errorf("zk_version is %q", values["zk_version"])
+		differ("zk_version is %q", values["zk_version"])
 	}
+	return strings.Join(differences, "\n")
 }
 
 func parseMetrics(t *testing.T, answer string) (names []string, values map[string]string) {
