@@ -28,25 +28,34 @@ func (e *ensemble) agree() dump {
 	e.awaitServing()
 	members := e.running()
 	clients := make([]*zk.Client, len(members))
-	for i, m := range members {
-		clients[i] = super(t, addresses(m))
-	}
 	var first dump
-	var difference string
 	for end := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
-		difference = ""
-		first = dumpTree(t, clients[0])
-		for i, c := range clients[1:] {
-			if d := firstDifference(first, dumpTree(t, c)); d != "" {
-				difference = fmt.Sprintf("%v and %v differ: %s", members[0], members[i+1], d)
+		var difference string
+		for i, m := range members {
+			if clients[i] == nil {
+				clients[i] = super(t, addresses(m))
+			}
+			tree, err := dumpTree(t, clients[i])
+			if err != nil {
+				// A member that was stopped answers as it did before until it notices that its
+				// leader has given it up, and its clients' connections end then.
+				difference = fmt.Sprintf("%v: %v", m, err)
+				clients[i].Detach()
+				clients[i] = nil
+				break
+			}
+			if i == 0 {
+				first = tree
+			} else if d := firstDifference(first, tree); d != "" {
+				difference = fmt.Sprintf("%v and %v differ: %s", members[0], m, d)
 			}
 		}
-		if difference == "" || time.Now().After(end) {
+		if difference == "" {
 			break
 		}
-	}
-	if difference != "" {
-		t.Fatal(difference)
+		if time.Now().After(end) {
+			t.Fatal(difference)
+		}
 	}
 	for i, m := range members {
 		bye(t, clients[i])
@@ -57,22 +66,21 @@ func (e *ensemble) agree() dump {
 	return first
 }
 
-func dumpTree(t *testing.T, c *zk.Client) dump {
+func dumpTree(t *testing.T, c *zk.Client) (dump, error) {
 	t.Helper()
 	if _, err := c.Sync(within(t), "/"); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	d := make(dump)
-	visit(t, c, "/", d)
-	return d
+	return d, visit(t, c, "/", d)
 }
 
 // visit leaves out /zookeeper/config, whose times are those of the member's start. A znode
 // that goes away meanwhile is left out too.
-func visit(t *testing.T, c *zk.Client, path string, d dump) {
+func visit(t *testing.T, c *zk.Client, path string, d dump) error {
 	t.Helper()
 	if path == "/zookeeper/config" {
-		return
+		return nil
 	}
 	ctx := within(t)
 	data, err := c.Get(ctx, path)
@@ -80,16 +88,19 @@ func visit(t *testing.T, c *zk.Client, path string, d dump) {
 	children, listErr := c.Children(ctx, path)
 	err = errors.Join(err, aclErr, listErr)
 	if errors.Is(err, zk.ErrNoNode) {
-		return
+		return nil
 	}
 	if err != nil {
-		t.Fatalf("read %s: %v", path, err)
+		return fmt.Errorf("read %s: %w", path, err)
 	}
 	slices.Sort(children.Children)
 	d[path] = fmt.Sprintf("%q %+v %v %q", data.Data, data.Stat, acl.ACL, children.Children)
 	for _, child := range children.Children {
-		visit(t, c, strings.TrimSuffix(path, "/")+"/"+child, d)
+		if err := visit(t, c, strings.TrimSuffix(path, "/")+"/"+child, d); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // firstDifference is empty for equal trees.
@@ -107,13 +118,14 @@ func firstDifference(a, b dump) string {
 	return ""
 }
 
-// monitor gives one value of mntr.
-func monitor(t *testing.T, m *member, key string) string {
+// monitor gives one value of mntr, as soon as the member has it.
+func monitor(t *testing.T, m *member, key string) (value string) {
 	t.Helper()
-	value, err := metric(m, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	await(t, fmt.Sprintf("%v shows %s", m, key), func() bool {
+		var err error
+		value, err = metric(m, key)
+		return err == nil
+	})
 	return value
 }
 

@@ -39,8 +39,11 @@ func TestFailoverWithoutAVoter(t *testing.T) {
 	e.kill(down)
 	l := startLoad(t, addresses(e.running()...), "/failover", 4)
 	var gaps []time.Duration
+	var slowest time.Duration // how long a hundred writes take when nothing is wrong
 	for range kills {
+		began := time.Now()
 		l.more(100)
+		slowest = max(slowest, time.Since(began))
 		leader := e.leader()
 		e.kill(leader)
 		killed, before := time.Now(), l.count.Load()
@@ -50,9 +53,10 @@ func TestFailoverWithoutAVoter(t *testing.T) {
 		e.join(leader)
 	}
 	slices.Sort(gaps)
-	t.Logf("without writes after each kill: %v", gaps)
+	t.Logf("without writes after each kill: %v; a hundred writes took at most %v", gaps, slowest)
 	// The goal, 0.4 s at the median and 0.8 s at worst, is for a machine that does nothing else.
-	if median, worst := gaps[kills/2], gaps[kills-1]; median > time.Second || worst > 3*time.Second {
+	// How much else it does shows in the writes. Who waited for pings would need syncLimit, 10 s.
+	if median, worst := gaps[kills/2], gaps[kills-1]; median > time.Second+5*slowest || worst > 5*time.Second+10*slowest {
 		t.Errorf("nothing was written for %v at the median, %v at worst", median, worst)
 	}
 	e.requireAcknowledged(l.end())
@@ -86,7 +90,8 @@ func TestMastersReconfigured(t *testing.T) {
 	observer := e.members[3]
 	change := func(what string, m zk.Membership) {
 		t.Helper()
-		if _, err := c.Reconfig(within(t), m, zk.AnyConfig); err != nil {
+		// Of a leader that leaves the answer may be lost; what came of it shows below.
+		if _, err := c.Reconfig(within(t), m, zk.AnyConfig); err != nil && !zk.Unknown(err) {
 			t.Fatalf("%s: %v", what, err)
 		}
 		l.more(20)

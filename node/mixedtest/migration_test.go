@@ -73,6 +73,14 @@ func (p *page) withApache() {
 // run runs steps for a member in one shell; the name "check" is any of the checks, which
 // are alike but for the last line of one.
 func (p *page) run(m *member, names ...string) {
+	p.t.Helper()
+	if err := p.try(m, names...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// try is run for what may fail. The error has what was printed.
+func (p *page) try(m *member, names ...string) error {
 	t := p.t
 	t.Helper()
 	var script strings.Builder
@@ -94,9 +102,10 @@ func (p *page) run(m *member, names ...string) {
 	cmd.Env = append(cmd.Env, p.env...)
 	output, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v, steps %v: %v\n%s", m, names, err, output)
+		return fmt.Errorf("%v, steps %v: %w\n%s", m, names, err, output)
 	}
 	t.Logf("%v, steps %v:\n%s", m, names, output)
+	return nil
 }
 
 // place lays out a member without starting it: that is done by the page's commands.
