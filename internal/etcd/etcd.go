@@ -163,7 +163,7 @@ func (s *Server) Keys() (int, error) {
 
 // post sends a request to the JSON gateway and reads the answer.
 func (s *Server) post(method, request string, answer any) error {
-	const timeout = 2 * time.Second
+	const timeout = 10 * time.Second // of a busy machine; one that is down refuses at once
 	client := http.Client{Timeout: timeout, Transport: &http.Transport{DisableKeepAlives: true}}
 	url := fmt.Sprintf("http://%s/v3/%s", s.clientAddr, method)
 	response, err := client.Post(url, "application/json", strings.NewReader(request))

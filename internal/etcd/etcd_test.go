@@ -44,7 +44,7 @@ func startCluster(t *testing.T, size int, flags ...string) []*Server {
 
 func waitReady(t *testing.T, servers []*Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for _, server := range servers {
 		if err := server.WaitReady(ctx); err != nil {
@@ -53,23 +53,30 @@ func waitReady(t *testing.T, servers []*Server) {
 	}
 }
 
-// requireLeader gives the only member that says that it leads.
+// patience bounds every wait, on a machine that does much else.
+const patience = 2 * time.Minute
+
+// requireLeader waits for the only member that says that it leads.
 func requireLeader(t *testing.T, servers []*Server) *Server {
 	t.Helper()
-	var leaders []*Server
-	for _, server := range servers {
-		leads, err := server.Leads()
-		if err != nil {
-			t.Fatal(err)
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		var leaders []*Server
+		var errs []error
+		for _, server := range servers {
+			leads, err := server.Leads()
+			if leads {
+				leaders = append(leaders, server)
+			}
+			errs = append(errs, err)
 		}
-		if leads {
-			leaders = append(leaders, server)
+		err := errors.Join(errs...)
+		if len(leaders) == 1 && err == nil {
+			return leaders[0]
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d leaders, want 1: %v", len(leaders), err)
 		}
 	}
-	if len(leaders) != 1 {
-		t.Fatalf("%d leaders, want 1", len(leaders))
-	}
-	return leaders[0]
 }
 
 // TestCluster lets a cluster's leader die and come back to what was written meanwhile.
@@ -87,8 +94,14 @@ func TestCluster(t *testing.T) {
 	waitReady(t, rest)
 	requireLeader(t, rest)
 	var answer struct{}
-	if err := rest[0].post("kv/put", `{"key": "YQ==", "value": "Yg=="}`, &answer); err != nil {
-		t.Fatal(err)
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		err := rest[0].post("kv/put", `{"key": "YQ==", "value": "Yg=="}`, &answer)
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
 	}
 	if err := leader.Restart(); err != nil {
 		t.Fatal(err)

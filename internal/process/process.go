@@ -130,17 +130,35 @@ func (p *Process) Signal(signal syscall.Signal) error {
 func stopped(pid int) bool {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 	for _, thread := range threads {
-		stat, err := os.ReadFile(thread)
-		if err != nil {
-			continue // it ended
-		}
-		// The state stands behind the name, which is in parentheses and may have any in it.
-		state := strings.TrimSpace(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if !strings.HasPrefix(state, "T") {
+		if state := stateOf(thread); state != "" && state != "T" {
 			return false
 		}
 	}
 	return true
+}
+
+// stateOf reads the state of a process or thread from its file stat; it is empty if that ended.
+func stateOf(statFile string) string {
+	stat, err := os.ReadFile(statFile)
+	if err != nil {
+		return ""
+	}
+	// It stands behind the name, which is in parentheses and may have any in it.
+	state, _, _ := strings.Cut(strings.TrimSpace(string(stat[bytes.LastIndexByte(stat, ')')+1:])), " ")
+	return state
+}
+
+// KillDaemon ends a process that is no child of this one with SIGKILL, and returns when it
+// writes no more into its directory, which is about to be removed.
+func KillDaemon(pid int) {
+	if syscall.Kill(pid, syscall.SIGKILL) != nil {
+		return
+	}
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if state := stateOf(fmt.Sprintf("/proc/%d/stat", pid)); state == "" || state == "Z" {
+			return
+		}
+	}
 }
 
 func (p *Process) end(signal syscall.Signal) error {

@@ -3,8 +3,10 @@ package process
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,6 +45,28 @@ func TestRestart(t *testing.T) {
 			t.Errorf("process %d is still there: %v", p.PID(), err)
 		}
 	}
+}
+
+// TestKillDaemon ends a process that another one has started, and that does not end with it.
+func TestKillDaemon(t *testing.T) {
+	p := shell(t, "(while :; do touch alive; done) & echo $! > pid.new; mv pid.new pid; sleep 60")
+	if err := p.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	var text []byte
+	err := p.Await(t.Context(), func() (err error) { text, err = os.ReadFile(filepath.Join(p.Dir, "pid")); return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	KillDaemon(pid)
+	if state := stateOf(fmt.Sprintf("/proc/%d/stat", pid)); state != "" && state != "Z" {
+		t.Errorf("the daemon is %q", state)
+	}
+	KillDaemon(pid) // of one that is gone nobody waits
 }
 
 // TestAwait gives the log's end where a process doesn't serve.

@@ -17,6 +17,9 @@ import (
 	"zoolab/zk"
 )
 
+// patience bounds what one test waits for, such as Java to start on a machine that does much else.
+const patience = 3 * time.Minute
+
 // Each runs a test against both servers, which have no znodes when it begins.
 func Each(t *testing.T, test func(t *testing.T, server *apache.Server)) {
 	t.Run("node", func(t *testing.T) { test(t, emptied(t, shared(t, "node"))) })
@@ -67,7 +70,7 @@ func Start(t *testing.T, dir string, cfg apache.Config) *apache.Server {
 // Ready waits until the server serves.
 func Ready(t *testing.T, server *apache.Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := server.WaitReady(ctx); err != nil {
 		t.Fatal(err)
@@ -97,7 +100,7 @@ func Connect(t *testing.T, connectString string, opts ...zk.Option) *zk.Client {
 
 // Deadline bounds what one test waits for.
 func Deadline(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"zoolab/internal/apache"
 	"zoolab/node/cli"
@@ -95,7 +94,7 @@ func separate(text string) (answers, events string) {
 }
 
 func javaShell(t *testing.T, addr, script string) output {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	out, complaints, code, err := apache.RunCLIStreams(ctx, addr, script)
 	if err != nil {

@@ -110,6 +110,9 @@ func status(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// patience bounds what these tests wait for, such as Java to start on a machine that does much else.
+const patience = 2 * time.Minute
+
 func start(dir string, cfg apache.Config) (*apache.Server, error) {
 	ports, err := apache.FreePorts(1)
 	if err != nil {
@@ -123,7 +126,7 @@ func start(dir string, cfg apache.Config) (*apache.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := server.WaitReady(ctx); err != nil {
 		_ = server.Kill()

@@ -91,18 +91,41 @@ func (term *terminal) watch() {
 // expect waits until the screen shows the text behind what was expected before.
 func (term *terminal) expect(text string) {
 	term.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	if !term.shows(text, patience) {
+		term.mu.Lock()
+		defer term.mu.Unlock()
+		term.t.Fatalf("the screen does not show %q; it shows %q", text, term.seen.String()[term.from:])
+	}
+}
+
+// shows is expect for a text that may not come.
+func (term *terminal) shows(text string, within time.Duration) bool {
+	for deadline := time.Now().Add(within); ; time.Sleep(10 * time.Millisecond) {
 		term.mu.Lock()
 		i := strings.Index(term.seen.String()[term.from:], text)
 		if i >= 0 {
 			term.from += i + len(text)
 		}
 		term.mu.Unlock()
-		if i >= 0 {
-			return
+		if i >= 0 || time.Now().After(deadline) {
+			return i >= 0
 		}
 	}
-	term.t.Fatalf("the screen does not show %q; it shows %q", text, term.seen.String()[term.from:])
+}
+
+// complete presses Tab until the screen shows the text: the shell does not wait long for a
+// server's list of children.
+func (term *terminal) complete(text string) {
+	term.t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		term.press("\t")
+		if term.shows(text, 5*time.Second) {
+			return
+		}
+		if time.Now().After(deadline) {
+			term.t.Fatalf("Tab never makes it %q", text)
+		}
+	}
 }
 
 func (term *terminal) press(keys string) {
@@ -131,10 +154,14 @@ func TestTerminal(t *testing.T) {
 	term.press("create /grove oak\r")
 	term.expect("Created /grove")
 	term.expect(prompt(1))
-	term.press("ge\t /gr\t\r") // as far as all commands with "ge" are alike
+	term.press("ge\t /gr") // as far as all commands with "ge" are alike
+	term.complete("/grove")
+	term.press("\r")
 	term.expect("oak")
 	term.expect(prompt(2))
-	term.press("stat -w /gr\t\r")
+	term.press("stat -w /gr")
+	term.complete("/grove")
+	term.press("\r")
 	term.expect("dataLength = 3")
 	term.expect(prompt(3))
 	if err := exec.Command(cmd.Path, "-server", server.ClientAddr, "set", "/grove", "elm").Run(); err != nil {
@@ -195,7 +222,7 @@ func TestInterruptedScript(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() }).Stop()
+	defer time.AfterFunc(patience, func() { _ = cmd.Process.Kill() }).Stop()
 	if _, err := in.Write([]byte("create -e /mine\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +236,14 @@ func TestInterruptedScript(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != 130 {
 		t.Errorf("exit code %d", code)
 	}
-	if out, err := exec.Command(program, "-server", server.ClientAddr, "ls", "/").CombinedOutput(); string(out) != "[zookeeper]\n" {
-		t.Errorf("%s, %v", out, err)
+	// The shell does not wait long for the session's end. It would expire after 30 s.
+	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		out, err := exec.Command(program, "-server", server.ClientAddr, "ls", "/").CombinedOutput()
+		if string(out) == "[zookeeper]\n" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s, %v", out, err)
+		}
 	}
 }

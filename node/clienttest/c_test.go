@@ -96,6 +96,9 @@ func sortChildren(story string) string {
 	return strings.Join(lines, "\n")
 }
 
+// lateC is what the C client says when its machine lets it wait.
+var lateC = regexp.MustCompile(`^.*ZOO_WARN@.*Exceeded deadline by .*`)
+
 var cMasks = []struct {
 	pattern *regexp.Regexp
 	text    string
@@ -103,6 +106,7 @@ var cMasks = []struct {
 	{regexp.MustCompile(`^time = .*`), ""},
 	{regexp.MustCompile(`^Got a new session id: .*`), ""},
 	{regexp.MustCompile(`^.*ZOO_INFO@.*`), ""},
+	{lateC, ""},
 	{regexp.MustCompile(`^\[/fence\d+\]: rc = 0`), ""},
 	{regexp.MustCompile(`(ctime|mtime) ?= ?.*\d\d:\d\d:\d\d \d{4}`), "$1=TIME"},
 	{regexp.MustCompile(`(czxid|mzxid|pzxid)=[0-9a-f]+`), "$1=ZXID"},
@@ -143,7 +147,7 @@ func TestCLoad(t *testing.T) {
 				if strings.Contains(lines.Text(), "Starting the delete cycle") {
 					deleting++
 				}
-				if strings.Contains(lines.Text(), "ERROR") || strings.Contains(lines.Text(), "WARN") {
+				if line := lines.Text(); strings.Contains(line, "ERROR") || strings.Contains(line, "WARN") && !lateC.MatchString(line) {
 					t.Error(lines.Text())
 				}
 			}

@@ -17,7 +17,7 @@ var showsMembership = map[string]bool{
 // TestScriptsThroughFollower plays the scripts against a follower of three members of this
 // server. Its clients must see what those of a lone server see.
 func TestScriptsThroughFollower(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	member := func() apache.Config {
 		return apache.Config{Command: []string{nodeBinary, "serve"}, Extra: maps.Clone(common)}
@@ -28,9 +28,14 @@ func TestScriptsThroughFollower(t *testing.T) {
 	}
 	defer func() { _ = apache.StopAll(members) }()
 	addr := ""
-	for _, m := range members {
-		if mode, err := apache.Mode(m.ClientAddr); err == nil && mode == "follower" {
-			addr = m.ClientAddr
+	for addr == "" {
+		for _, m := range members {
+			if mode, err := apache.Mode(m.ClientAddr); err == nil && mode == "follower" {
+				addr = m.ClientAddr
+			}
+		}
+		if ctx.Err() != nil {
+			t.Fatal("nobody follows")
 		}
 	}
 	for _, script := range load(t) {

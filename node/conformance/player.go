@@ -299,10 +299,13 @@ func (p *player) bytes(c *conn, words []word) error {
 // connection's end.
 func (p *player) await(c *conn, r *request, xid int32) {
 	timeout, asked := quiet, false
+	if r == nil || c.session == 0 || c.silent {
+		timeout = patience // nothing can be asked
+	}
 	for {
 		reply, err := c.read(timeout)
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded) && !asked && c.session != 0 && !c.silent && r != nil:
+		case errors.Is(err, os.ErrDeadlineExceeded) && timeout == quiet:
 			c.write(pingFrame)
 			asked, timeout = true, patience
 			continue

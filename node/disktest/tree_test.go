@@ -22,19 +22,19 @@ type silent struct{}
 
 func (silent) Printf(string, ...any) {}
 
-// connect opens a session that may do everything.
-func (p *place) connect(timeout time.Duration) *zk.Conn {
+// connect opens a session that may do everything. Its timeout is the longest that the servers
+// grant: the client gives a connection up after two thirds.
+func (p *place) connect() *zk.Conn {
 	t := p.t
 	t.Helper()
-	c, _, err := zk.Connect([]string{fmt.Sprintf("127.0.0.1:%d", p.port)}, timeout,
+	c, _, err := zk.Connect([]string{fmt.Sprintf("127.0.0.1:%d", p.port)}, 20*time.Second,
 		zk.WithLogger(silent{}), zk.WithMaxBufferSize(2<<20), zk.WithDialer(p.dial))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	if err := c.AddAuth("digest", []byte(superAuth)); err != nil {
-		t.Fatal(err)
-	}
+	// Until the session is there the client may fail requests, if it takes a second to be connected.
+	await(t, "a session that may do everything", func() bool { return c.AddAuth("digest", []byte(superAuth)) == nil })
 	return c
 }
 
@@ -43,7 +43,7 @@ type dump map[string]string
 
 func (p *place) dumpTree() dump {
 	p.t.Helper()
-	c := p.connect(10 * time.Second)
+	c := p.connect()
 	defer c.Close()
 	d := make(dump)
 	visit(p.t, c, "/", d)

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -129,7 +128,7 @@ func (e *ensemble) place(m *member) {
 	t.Cleanup(func() {
 		text, err := os.ReadFile(filepath.Join(m.DataDir, "zookeeper_server.pid"))
 		if pid, convErr := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && convErr == nil {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+			process.KillDaemon(pid)
 		}
 		keepLog(t, m)
 	})

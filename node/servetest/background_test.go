@@ -6,11 +6,11 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"zoolab/internal/process"
 	"zoolab/zk/jute"
 )
 
@@ -21,7 +21,7 @@ func endDaemon(pidFile string) {
 		return
 	}
 	if pid, err := strconv.Atoi(string(text)); err == nil && pid > 1 {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+		process.KillDaemon(pid)
 	}
 }
 
