@@ -18,13 +18,18 @@ func TestMalformed(t *testing.T) {
 	const requests = 20
 	for seed := *firstMalformed; seed < *firstMalformed+*malformed; seed++ {
 		section := GenerateMalformed(seed, requests)
-		want, err := Play(java, section)
-		if err != nil {
-			t.Fatalf("seed %d: Apache: %v", seed, err)
-		}
-		got, err := Play(ours, section)
-		if err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
+		var want, got [][]string
+		for range tries { // see playApache
+			var err error
+			if want, err = Play(java, section); err != nil {
+				t.Fatalf("seed %d: Apache: %v", seed, err)
+			}
+			if got, err = Play(ours, section); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			if slices.EqualFunc(want, got, slices.Equal) {
+				break
+			}
 		}
 		for i, step := range section.Steps {
 			if !slices.Equal(want[i], got[i]) {

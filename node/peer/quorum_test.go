@@ -134,7 +134,8 @@ func TestStalledWriteIsGivenUp(t *testing.T) {
 	}
 	leader.Flush()
 	inputs := leader.await("the end", func(in []zab.Input) bool { _, ok := closed(in, id); return ok })
-	if reason, _ := closed(inputs, id); !strings.Contains(reason, "write to ") {
+	// The kernel has the same limit for what is not acknowledged, and may be first.
+	if reason, _ := closed(inputs, id); !strings.Contains(reason, "write to ") && !strings.Contains(reason, "connection timed out") {
 		t.Fatalf("the connection ended with %q, want a failed write", reason)
 	}
 }

@@ -50,6 +50,9 @@ func (c *javaClient) read() []byte {
 	return b
 }
 
+// patience bounds what the test waits for, such as Java to start on a machine that does much else.
+const patience = 4 * time.Minute
+
 func dialJava(t *testing.T, addr string) *javaClient {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -57,7 +60,7 @@ func dialJava(t *testing.T, addr string) *javaClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(time.Minute))
+	conn.SetDeadline(time.Now().Add(patience))
 	c := &javaClient{
 		t: t, conn: conn, sent: make(map[int32]Request), err: make(map[int32]jute.ErrorCode), body: make(map[int32][]byte),
 		who: tree.Caller{IDs: []jute.ID{{Scheme: "ip", ID: "127.0.0.1"}}},
@@ -192,7 +195,7 @@ func TestSameTransactionsAsApache(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Kill() })
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := server.WaitReady(ctx); err != nil {
 		t.Fatal(err)
