@@ -185,7 +185,7 @@ func TestMaxClientCnxns(t *testing.T) {
 // answered in order, and the server holds only what the limit allows.
 func TestGlobalOutstandingLimit(t *testing.T) {
 	t.Parallel()
-	const limit, clients, requests, sizeBytes = 10, 4, 1500, 32 << 10
+	const limit, clients, requests, sizeBytes = 10, 4, 2500, 32 << 10
 	s := startNode(t, map[string]string{"globalOutstandingLimit": strconv.Itoa(limit)})
 	before := residentBytes(t, s)
 	var wg sync.WaitGroup
@@ -233,8 +233,9 @@ func TestGlobalOutstandingLimit(t *testing.T) {
 			if highest == 0 {
 				t.Error("no request was ever outstanding: the limit was not tried")
 			}
-			// All in flight at once would be 190 MB beside what the log and the tree hold.
-			if grown := residentBytes(t, s) - before; grown > 128<<20 {
+			// All in flight at once would be 312 MB beside what the log and the tree hold, and what
+			// the collector has not returned: some 90 MB.
+			if grown := residentBytes(t, s) - before; grown > 224<<20 {
 				t.Errorf("the server grew by %d MB", grown>>20)
 			}
 			return
