@@ -75,19 +75,7 @@ func testChanges(t *testing.T, c Cluster) {
 // runSteps carries steps out on three members and wants each proved and healed.
 func runSteps(t *testing.T, c Cluster, total time.Duration, steps []nemesis.Step) {
 	t.Helper()
-	var recorded events
-	outcomes, err := nemesis.Run(t.Context(), nemesis.Schedule{Members: []string{"n1", "n2", "n3"}, Total: total, Steps: steps}, c, &recorded)
-	for _, e := range recorded.all {
-		t.Logf("%d %-9s %s %v %s %v", e.Index, e.Phase, e.Fault, e.Targets, e.Detail, e.Err)
-	}
-	if err != nil || len(outcomes) != len(steps) {
-		t.Fatalf("%d outcomes of %d, %v", len(outcomes), len(steps), err)
-	}
-	for _, o := range outcomes {
-		if o.Err != nil || !o.Effective || !o.Healed {
-			t.Errorf("%s %v: %+v", o.Step.Fault, o.Targets, o)
-		}
-	}
+	carryOut(t, c, nemesis.Schedule{Members: []string{"n1", "n2", "n3"}, Total: total, Steps: steps})
 }
 
 // TestDamageScript damages files as a server leaves them: the newest is hit, and

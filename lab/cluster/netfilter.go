@@ -63,6 +63,8 @@ type netfilter struct {
 	// byQueue is set once it is found that the kernel has no netem, and that the lab
 	// can delay packets itself.
 	byQueue bool
+	// queues has by member the script that made its queueing disciplines; none if it failed.
+	queues sync.Map
 
 	linesMu sync.Mutex // guards lines; taken after mu
 	lines   delayLines

@@ -97,12 +97,26 @@ func (n *netfilter) shapeSender(ctx context.Context, m Member) error {
 		outgoing[peer.Addr] = n.shapeOf(nemesis.Link{From: m.Name, To: peer.Name})
 	}
 	return n.setDelays(ctx, m, outgoing, func() error {
-		if _, err := n.ns.netExec(ctx, m.Name, "sh", "-c", queueScript(n.members, outgoing, n.byQueue)); err != nil {
+		if err := n.makeQueues(ctx, m, queueScript(n.members, outgoing, n.byQueue)); err != nil {
 			return err
 		}
 		_, err := n.ns.netExec(ctx, m.Name, restoreCommand(mangleRules(n.members, outgoing, n.byQueue))...)
 		return err
 	})
+}
+
+// makeQueues replaces the queueing disciplines of a member where they are to be others: with
+// them go the packets that they hold, and the counters that prove them.
+func (n *netfilter) makeQueues(ctx context.Context, m Member, script string) error {
+	if made, _ := n.queues.Load(m.Name); made == script {
+		return nil
+	}
+	n.queues.Delete(m.Name)
+	if _, err := n.ns.netExec(ctx, m.Name, "sh", "-c", script); err != nil {
+		return err
+	}
+	n.queues.Store(m.Name, script)
+	return nil
 }
 
 // shapeOf is what all faults together do to a link; the lock is held.

@@ -55,6 +55,48 @@ func TestShapeRules(t *testing.T) {
 	}
 }
 
+// TestQueuesStay: a fault that needs no queue leaves those of others alone, with the packets in
+// them and the counters that prove them.
+func TestQueuesStay(t *testing.T) {
+	recorded := &rules{byMember: make(map[string][]string)}
+	n := newNetfilter(recorded, testMembers(3), "10.0.0.1")
+	shape := func(id, to string, shape nemesis.Shape) {
+		t.Helper()
+		if err := n.Shape(t.Context(), id, []nemesis.Link{{From: "n1", To: to}}, shape); err != nil {
+			t.Fatal(err)
+		}
+	}
+	queues := func(want int) {
+		t.Helper()
+		if got := strings.Count(strings.Join(recorded.byMember["n1"], ""), "tc qdisc del"); got != want {
+			t.Errorf("the queues of n1 were replaced %d times, want %d", got, want)
+		}
+	}
+	shape("1", "n3", nemesis.Shape{RateKbit: 300})
+	queues(1)
+	shape("2", "n2", nemesis.Shape{DuplicatePercent: 5})
+	if err := n.Unshape(t.Context(), "2"); err != nil {
+		t.Fatal(err)
+	}
+	queues(1)
+	// After a failure nobody knows what there is: the queues that were are made again.
+	n.shapes["3"] = shaping{links: []nemesis.Link{{From: "n1", To: "n2"}}, shape: nemesis.Shape{RateKbit: 100}}
+	recorded.err = errors.New("the engine is busy")
+	if err := n.shapeSender(t.Context(), n.members[0]); !errors.Is(err, recorded.err) {
+		t.Errorf("error %v, want %v", err, recorded.err)
+	}
+	recorded.err = nil
+	delete(n.shapes, "3")
+	if err := n.shapeSender(t.Context(), n.members[0]); err != nil {
+		t.Fatal(err)
+	}
+	queues(3)
+	if err := n.healLinks(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	queues(4)
+}
+
 func wantInOrder(t *testing.T, text string, parts ...string) {
 	t.Helper()
 	at := 0
