@@ -109,7 +109,7 @@ func TestCheckOfASavedRun(t *testing.T) {
 		{"good", func(*savedRun) {}, workloads.VerdictOK, "all 7 checkers are satisfied"},
 		{"stale read", func(s *savedRun) { s.ops[5].Value, s.ops[5].Version = int64(1), 0 }, workloads.VerdictFail, "linearizable: 1 of 1 keys"},
 		{"no effective fault", func(s *savedRun) { s.meta.Faults[0].Effective = false }, workloads.VerdictUnknown, "non-vacuous: the run proves nothing: no kill was ever seen in effect"},
-		{"no cas", func(s *savedRun) { s.ops[3].Type = workloads.Info }, workloads.VerdictFail, "no cas ever succeeded"},
+		{"no cas", func(s *savedRun) { s.ops[2].Process, s.ops[3].Process, s.ops[3].Type = 1, 1, workloads.Info }, workloads.VerdictUnknown, "no cas ever succeeded"},
 		{"logs differ", func(s *savedRun) { s.txns["n2"] = []int64{1, 4} }, workloads.VerdictFail, "logs-agree"},
 		{"no data", func(s *savedRun) { delete(s.txns, "n2") }, workloads.VerdictUnknown, "logs-agree: the log of n2 could not be read"},
 		{"no recovery", func(s *savedRun) { s.meta.Problems = []string{"no recovery within 1m30s"} }, workloads.VerdictFail, "complete: no recovery"},

@@ -247,14 +247,18 @@ func cleanCommand(args []string, stdout, stderr *os.File) int {
 	return exitValid
 }
 
-// runCommand carries out one run, or those of a plan.
+// undecidedTries is how often a run of a plan is carried out as long as it decides nothing.
+const undecidedTries = 3
+
+// runCommand carries out one run, or those of a plan. A run of a plan that decides nothing, as one
+// in which no fault was seen in effect, is carried out again, and the last one counts.
 func runCommand(args []string, stdout, stderr *os.File) int {
 	o, err := parseOptions(args)
 	if err != nil {
 		return badArguments(stderr, err)
 	}
-	runs := []options{o}
-	if o.Plan != "" {
+	runs, planned := []options{o}, o.Plan != ""
+	if planned {
 		if runs, err = readPlan(o.Plan, o); err != nil {
 			return badArguments(stderr, err)
 		}
@@ -283,6 +287,11 @@ func runCommand(args []string, stdout, stderr *os.File) int {
 			fmt.Fprintf(stdout, "\nRun %d of %d: %s\n", i+1, len(runs), o.name())
 		}
 		result := oneRun(ctx, o, stdout)
+		for tries := undecidedTries; planned && result.undecided() && tries > 1 && ctx.Err() == nil; tries-- {
+			o.Seed++
+			fmt.Fprintf(stdout, "\nThat run decided nothing, as may be on a busy machine: once more, with the next seed\n")
+			result = oneRun(ctx, o, stdout)
+		}
 		if result.run != nil {
 			done = append(done, result)
 		}

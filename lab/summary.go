@@ -65,6 +65,11 @@ func (o *outcome) verdict() workloads.Verdict {
 	return o.results.Verdict
 }
 
+// undecided says that the run came to its end, and proved nothing.
+func (o *outcome) undecided() bool {
+	return o.err == nil && o.results.Verdict == workloads.VerdictUnknown
+}
+
 // writeMarkdown writes a table of runs, and under it what is wrong with those that
 // did not pass, with the command that repeats them. Paths are relative to root.
 func writeMarkdown(w io.Writer, root string, outcomes []outcome) error {

@@ -18,11 +18,16 @@ type FaultOutcome struct {
 // happened at least once.
 const NonVacuous = "non-vacuous"
 
+// enoughAsks is how often the service must have been asked for a kind of operation of which none
+// succeeded to be blamed for it.
+const enoughAsks = 100
+
 // CheckNonVacuous looks whether a run proves anything. It fails one in which an operation
-// kind of the workload never succeeded although the service was asked for it. Undecided are
+// kind of the workload never succeeded although the service was asked for it often. Undecided are
 //
-//   - one so short that the service was not even asked: clients never drew the kind, or
-//     gave it up themselves;
+//   - one so short that the service was hardly asked, if at all: clients never drew the kind, or
+//     gave it up themselves, or so few came to the service that all may have met a fault, or
+//     may have failed as that kind does most of the time (to lead an election, say);
 //   - one in which a kind of fault was asked for and never seen in effect, which may be
 //     for a machine that is too busy;
 //   - one in which a fault was never seen healed, because what came after it, recovery
@@ -53,8 +58,10 @@ func CheckNonVacuous(history []Op, kinds []string, asked []string, outcomes []Fa
 		switch {
 		case sent[kind] == 0:
 			complain(VerdictUnknown, "no %s ever came to the service, for which the run was too short", kind)
+		case succeeded[kind] == 0 && sent[kind] < enoughAsks:
+			complain(VerdictUnknown, "no %s ever succeeded, of only %d that came to the service", kind, sent[kind])
 		case succeeded[kind] == 0:
-			complain(VerdictFail, "no %s ever succeeded", kind)
+			complain(VerdictFail, "no %s ever succeeded, of %d", kind, sent[kind])
 		}
 	}
 	effective := make(map[string]int)

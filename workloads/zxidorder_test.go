@@ -103,6 +103,13 @@ func TestNonVacuous(t *testing.T) {
 	good.do(0, "write", int64(1), 0)
 	good.cas(0, 1, 2, 0, 1)
 	good.do(0, "read", int64(2), 1)
+	var many story
+	many.do(0, "write", int64(1), 0)
+	many.cas(0, 1, 2, 0, 1)
+	for process := range enoughAsks {
+		many.invoke(process+1, "read", nil)
+		many.info(process+1, "read", nil)
+	}
 	kinds := []string{"read", "write", "cas"}
 	kill := FaultOutcome{Name: "kill", Effective: true, Healed: true}
 	for _, test := range []struct {
@@ -118,11 +125,13 @@ func TestNonVacuous(t *testing.T) {
 		{"fault never in effect", good.history, []string{"kill"}, []FaultOutcome{{Name: "kill"}}, VerdictUnknown, "no kill was ever seen in effect"},
 		{"one of two kinds never in effect", good.history, []string{"kill", "pause"}, []FaultOutcome{kill}, VerdictUnknown, "no pause was ever seen in effect"},
 		{"never healed", good.history, []string{"kill"}, []FaultOutcome{{Name: "kill", Effective: true}}, VerdictUnknown, "a kill was never seen healed"},
-		{"broken and too busy", append(good.history[:1:1], good.history[2:]...), []string{"kill"}, nil, VerdictFail, "no kill was ever seen in effect"},
-		{"no read", good.history[:5], nil, nil, VerdictFail, "no read ever succeeded"},
+		{"broken and too busy", many.history, []string{"kill"}, nil, VerdictFail, "no kill was ever seen in effect"},
+		{"no read", many.history, nil, nil, VerdictFail, "no read ever succeeded, of 100"},
+		{"hardly a read tried", many.history[:len(many.history)-2], nil, nil, VerdictUnknown, "no read ever succeeded, of only 99"},
+		{"a read without an answer", good.history[:5], nil, nil, VerdictUnknown, "no read ever succeeded, of only 1"},
 		{"no read tried", good.history[:4], nil, nil, VerdictUnknown, "no read ever came to the service"},
 		{"reads that were not sent", append(good.history[:5:5], Op{Index: 5, TimeNs: 100, Type: Fail, F: "read"}), nil, nil, VerdictUnknown, "no read ever came to the service"},
-		{"reads that were refused", append(good.history[:5:5], Op{Index: 5, TimeNs: 100, Type: Fail, F: "read", Zxid: 9}), nil, nil, VerdictFail, "no read ever succeeded"},
+		{"reads that were refused", append(good.history[:5:5], Op{Index: 5, TimeNs: 100, Type: Fail, F: "read", Zxid: 9}), nil, nil, VerdictUnknown, "no read ever succeeded, of only 1"},
 		{"nothing at all", nil, nil, nil, VerdictUnknown, "no read ever came to the service"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

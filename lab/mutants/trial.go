@@ -31,6 +31,9 @@ type trial struct {
 	rows []row
 }
 
+// labUndecided is the lab's exit code of a run that proved nothing.
+const labUndecided = 2
+
 // errNotCaught says that all runs with a planted bug passed.
 var errNotCaught = errors.New("NOT CAUGHT")
 
@@ -223,9 +226,14 @@ func (t *trial) onContainers(m mutant, work string, r *row) error {
 	return t.untilCaught(lab, flags, tries, r)
 }
 
+// undecidedRuns is how many runs may decide nothing, as on a machine that is too busy for a fault
+// to be seen in effect: another run is made for each.
+const undecidedRuns = 3
+
 // untilCaught runs the lab with seeds from 1 on until a run fails.
 func (t *trial) untilCaught(lab string, flags []string, seeds int, r *row) error {
-	for r.Runs = 1; r.Runs <= seeds; r.Runs++ {
+	undecided := 0
+	for r.Runs = 1; r.Runs <= seeds+undecided; r.Runs++ {
 		began := time.Now()
 		code, out, err := t.command(lab, append(flags, "-seed", fmt.Sprint(r.Runs))...)
 		r.Seconds += time.Since(began).Seconds()
@@ -235,6 +243,8 @@ func (t *trial) untilCaught(lab string, flags []string, seeds int, r *row) error
 		case code == 1:
 			r.Checker, r.Cause = labVerdict(out)
 			return nil
+		case code == labUndecided && undecided < undecidedRuns:
+			undecided++
 		case code != 0:
 			return fmt.Errorf("the lab ended with code %d\n%s", code, out)
 		}
