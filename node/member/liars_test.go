@@ -204,6 +204,7 @@ func newLiar(t *testing.T, cfg *config.Config, victim int64) *liar {
 		t.Fatal(err)
 	}
 	l := &liar{t: t, cfg: cfg, victim: victim, learners: learners, election: call(t, electionPort(cfg, victim))}
+	_ = l.election.SetDeadline(time.Now().Add(5 * patience)) // it lasts for all lies
 	if _, err := l.election.Write(electionHello(3)); err != nil {
 		t.Fatal(err)
 	}
