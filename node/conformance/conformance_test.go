@@ -27,6 +27,8 @@ var common = map[string]string{
 	"DigestAuthenticationProvider.superDigest": SuperDigest,
 	"maxSessionTimeout":                        "40000",
 	"minSessionTimeout":                        "4000",
+	// Nothing is to go by itself, and take a zxid, in scripts that do not wait for that.
+	"znode.container.checkIntervalMs": "3600000",
 }
 
 var nodeBinary string

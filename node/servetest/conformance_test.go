@@ -36,7 +36,11 @@ func startServer(t *testing.T, extra map[string]string, command ...string) *apac
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := apache.Start(t.TempDir(), apache.Config{ClientPort: ports[0], HeapMB: 128, Extra: extra, Command: command})
+	cfg := apache.Config{ClientPort: ports[0], HeapMB: 128, Extra: extra, Command: command}
+	if interval := extra[seldomSwept]; interval != "" {
+		cfg.JavaFlags = []string{"-D" + seldomSwept + "=" + interval} // Apache knows it as a property of the Java machine only
+	}
+	s, err := apache.Start(t.TempDir(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,8 +68,11 @@ var accepted = map[string]string{
 	"x operation deleteContainer": "internal: of the original, any client may delete a childless znode with it, whatever its ACL",
 }
 
-// extended are the settings of both servers.
-var extended = map[string]string{"extendedTypesEnabled": "true"}
+// extended are the settings of both servers. No container and no znode whose time is over is to
+// go by itself, and take a zxid, while a story is told.
+var extended = map[string]string{"extendedTypesEnabled": "true", seldomSwept: "3600000"}
+
+const seldomSwept = "znode.container.checkIntervalMs"
 
 // TestClientPortConformance sends the same frames to Apache's server and to ours.
 func TestClientPortConformance(t *testing.T) {
