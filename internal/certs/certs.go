@@ -4,9 +4,11 @@ package certs
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -24,7 +26,7 @@ import (
 // Cert is a certificate with its key and what signed it.
 type Cert struct {
 	Leaf   *x509.Certificate
-	Key    *ecdsa.PrivateKey
+	Key    crypto.Signer
 	Issuer *Cert // nil for one that signed itself
 }
 
@@ -37,11 +39,19 @@ type Template struct {
 	// NotAfter is a year from now by default.
 	NotAfter time.Time
 	CA       bool
+	// RSA is for a key as many have one, with which to sign takes long.
+	RSA bool
 }
 
 // New makes a certificate, signed by issuer, or by itself where that is nil.
 func New(template Template, issuer *Cert) (*Cert, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	var key crypto.Signer
+	var err error
+	if template.RSA {
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	} else {
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -177,4 +187,15 @@ func Write(path string, content []byte, err error) error {
 		return err
 	}
 	return os.Rename(path+".new", path)
+}
+
+// ClientHello is what a client of any server says first. It can be said again and again, at no
+// cost to who says it.
+func ClientHello() ([]byte, error) {
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	go func() { _ = tls.Client(ours, &tls.Config{InsecureSkipVerify: true}).Handshake() }()
+	b := make([]byte, 16<<10)
+	n, err := theirs.Read(b)
+	return b[:n], err
 }

@@ -12,7 +12,7 @@ const bindAgain = time.Second
 
 // listen opens one port on all of this member's addresses. One whose name can't be resolved
 // is tried again until it can, since name services start late; the others serve meanwhile.
-func (t *Transport) listen(port string, addresses []string, serve func(net.Conn)) error {
+func (t *Transport) listen(port string, addresses []string, serve func(*unproven)) error {
 	if t.cfg.ListenOnAllIPs {
 		all, err := onAllIPs(addresses)
 		if err != nil {
@@ -39,7 +39,7 @@ func (t *Transport) listen(port string, addresses []string, serve func(net.Conn)
 }
 
 // listenPatiently is listen for the start, when nobody can go on without the port.
-func (t *Transport) listenPatiently(port string, addresses []string, serve func(net.Conn)) error {
+func (t *Transport) listenPatiently(port string, addresses []string, serve func(*unproven)) error {
 	for attempt := 1; ; attempt++ {
 		err := t.listen(port, addresses, serve)
 		if err == nil || attempt == t.cfg.BindAttempts {
@@ -77,7 +77,7 @@ func onAllIPs(addresses []string) ([]string, error) {
 // or the member stops.
 var errPortClosed = errors.New("the port is not wanted any more")
 
-func (t *Transport) bind(port, address string, generation int, serve func(net.Conn)) error {
+func (t *Transport) bind(port, address string, generation int, serve func(*unproven)) error {
 	l, err := new(net.ListenConfig).Listen(t.ctx, "tcp", address)
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (t *Transport) bind(port, address string, generation int, serve func(net.Co
 }
 
 // bindUntilResolved opens a port as soon as its name resolves, unless it is moved before.
-func (t *Transport) bindUntilResolved(port, address string, generation int, serve func(net.Conn)) {
+func (t *Transport) bindUntilResolved(port, address string, generation int, serve func(*unproven)) {
 	told := ""
 	for {
 		select {

@@ -192,38 +192,28 @@ func (t *Transport) initialMessage() *jute.InitialMessage {
 }
 
 // acceptElection takes a connection that some member opened to our election port.
-func (t *Transport) acceptElection(c net.Conn) {
-	t.mu.Lock()
-	t.accepted[c] = struct{}{}
-	stopping := t.ctx.Err() != nil
-	t.mu.Unlock()
-	if stopping {
-		_ = c.Close() // Shutdown may have looked before this connection was there to be seen
-	}
+func (t *Transport) acceptElection(u *unproven) {
 	t.running.Go(func() {
-		p, opened, br, err := t.readHello(c)
-		t.mu.Lock()
-		delete(t.accepted, c)
-		t.mu.Unlock()
+		p, opened, br, err := t.readHello(u)
 		switch {
 		case err != nil:
-			_ = c.Close()
-			t.refuse(electionPort, c, err)
+			_ = u.Close()
+			t.refuse(electionPort, u, err)
 		case p.sid > t.cfg.SID:
 			p.adopt(opened, br)
 		default:
-			_ = c.Close()
+			_ = u.Close()
 			p.callBack()
 		}
 	})
 }
 
 // readHello reads who calls, who must say so soon, and lets it in.
-func (t *Transport) readHello(c net.Conn) (p *electionPeer, opened net.Conn, br *bufio.Reader, err error) {
-	defer t.endHello(c)
+func (t *Transport) readHello(u *unproven) (p *electionPeer, opened net.Conn, br *bufio.Reader, err error) {
+	defer t.endHello(u)
 	deadline := time.Now().Add(cmp.Or(t.cfg.ElectionHelloTimeout, t.cfg.StallTimeout))
 	var hello jute.InitialMessage
-	if opened, br, err = t.open(c, deadline); err == nil {
+	if opened, br, err = t.open(u, deadline); err == nil {
 		hello, err = readInitialMessage(br)
 	}
 	if err == nil {
@@ -232,7 +222,7 @@ func (t *Transport) readHello(c net.Conn) (p *electionPeer, opened net.Conn, br 
 	if err == nil {
 		p, err = t.identify(&hello) // not before it is let in: it may become known by this
 	}
-	_ = c.SetDeadline(time.Time{})
+	_ = u.SetDeadline(time.Time{})
 	return p, opened, br, t.whyHelloEnded(err)
 }
 

@@ -107,7 +107,7 @@ const moveRetry = 500 * time.Millisecond
 
 // move opens a port elsewhere. If that fails it is tried until it succeeds, or until the
 // port is to be somewhere else again. t.mu is held.
-func (t *Transport) move(name string, addresses []string, serve func(net.Conn)) {
+func (t *Transport) move(name string, addresses []string, serve func(*unproven)) {
 	t.moves[name]++
 	move := t.moves[name]
 	t.running.Go(func() {

@@ -22,14 +22,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net"
-	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -106,10 +103,12 @@ type Transport struct {
 	strangers  int                     // of them, how many came uninvited
 	known      map[string]string       // the address that a name of a member had last
 	quorum     map[zab.ConnID]*quorumConn
-	lastID     zab.ConnID            // even numbers, for connections that learners open
-	accepted   map[net.Conn]struct{} // election connections whose first message is awaited
-	hellos     []unproven            // connections to either port whose first message is awaited, oldest first
-	warned     map[string]time.Time  // when the log was told last, by what it was told
+	lastID     zab.ConnID           // even numbers, for connections that learners open
+	hellos     []*unproven          // connections to either port whose first message is awaited, oldest first
+	places     map[string]int       // how many of hellos each host has
+	trusted    map[string]bool      // the hosts with a certificate that was trusted
+	warned     map[string]time.Time // when the log was told last, by what it was told
+	turns      turns                // of the handshakes of hellos
 
 	unflushed []*quorumConn // owned by the event loop
 }
@@ -126,7 +125,8 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Transport, error) {
 		election: make(map[int64]*electionPeer),
 		known:    make(map[string]string),
 		quorum:   make(map[zab.ConnID]*quorumConn),
-		accepted: make(map[net.Conn]struct{}),
+		places:   make(map[string]int),
+		trusted:  make(map[string]bool),
 		warned:   make(map[string]time.Time),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
@@ -138,7 +138,7 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Transport, error) {
 	for _, port := range []struct {
 		name      string
 		addresses []string
-		serve     func(net.Conn)
+		serve     func(*unproven)
 	}{
 		{quorumPort, own.Quorum, t.acceptLearner},
 		{electionPort, own.Election, t.acceptElection},
@@ -160,7 +160,7 @@ const (
 	masterPort   = "observer master"
 )
 
-func (t *Transport) accept(l net.Listener, port string, serve func(net.Conn)) {
+func (t *Transport) accept(l net.Listener, port string, serve func(*unproven)) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
@@ -177,8 +177,7 @@ func (t *Transport) accept(l net.Listener, port string, serve func(net.Conn)) {
 			continue
 		}
 		t.tune(c)
-		t.startHello(c) // here and not where it is read, which may be later by any number of connections
-		serve(c)
+		serve(t.startHello(c)) // here and not where it is read, which may be later by any number of connections
 	}
 }
 
@@ -203,77 +202,6 @@ func setUserTimeout(c *net.TCPConn, timeout time.Duration) {
 	})
 }
 
-// Bounds of the connections that have not yet proved to be a peer's, of all and of those from
-// one host. Real peers prove it at once, so it is the oldest that must make room: strangers who
-// say nothing can't keep a member out, and a host that calls without end takes only its own
-// places. Beyond that so many handshakes of TLS would be computed at a time that a member hears
-// nothing else.
-const (
-	maxHellos         = 256
-	maxHellosFromHost = 64
-)
-
-// Why such a connection ended.
-var (
-	errMadeRoom    = errors.New("it did not say who it is before others needed its place")
-	errLeft        = errors.New("it left before it had said who it is")
-	errSaidNothing = errors.New("it did not say in time who it is")
-)
-
-// whyHelloEnded says what the end of a connection means whose first message was awaited.
-func (t *Transport) whyHelloEnded(err error) error {
-	switch {
-	case errors.Is(err, net.ErrClosed) && t.ctx.Err() == nil:
-		return errMadeRoom
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return errLeft
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return errSaidNothing
-	}
-	return err
-}
-
-// unproven is a connection whose first message is awaited.
-type unproven struct {
-	net.Conn
-	host string
-}
-
-// startHello puts a connection among those that have to prove to be a peer's.
-func (t *Transport) startHello(c net.Conn) {
-	fresh := unproven{c, hostOf(c)}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	makeRoom := func(i int) {
-		_ = t.hellos[i].Close() // its reader reports the end
-		t.hellos = slices.Delete(t.hellos, i, i+1)
-	}
-	count, oldest := 0, -1 // of the same host
-	for i, other := range t.hellos {
-		if other.host != fresh.host {
-			continue
-		}
-		if count++; oldest < 0 {
-			oldest = i
-		}
-	}
-	switch {
-	case count >= maxHellosFromHost:
-		makeRoom(oldest)
-	case len(t.hellos) >= maxHellos:
-		makeRoom(0)
-	}
-	t.hellos = append(t.hellos, fresh)
-}
-
-func (t *Transport) endHello(c net.Conn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if i := slices.IndexFunc(t.hellos, func(u unproven) bool { return u.Conn == c }); i >= 0 {
-		t.hellos = slices.Delete(t.hellos, i, i+1)
-	}
-}
-
 // Shutdown closes both ports and every connection, and waits for their goroutines.
 func (t *Transport) Shutdown() {
 	t.cancel()
@@ -284,8 +212,8 @@ func (t *Transport) Shutdown() {
 	for _, q := range t.quorum {
 		q.abort()
 	}
-	for c := range t.accepted {
-		_ = c.Close()
+	for _, u := range t.hellos {
+		_ = u.Close()
 	}
 	peers := slices.Collect(maps.Values(t.election))
 	t.mu.Unlock()

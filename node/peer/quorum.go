@@ -64,25 +64,25 @@ func (t *Transport) newQuorumConn(id zab.ConnID, c net.Conn, peer string) *quoru
 }
 
 // acceptLearner takes a connection that some member opened to our quorum port.
-func (t *Transport) acceptLearner(c net.Conn) { t.acceptAt(quorumPort, c) }
+func (t *Transport) acceptLearner(u *unproven) { t.acceptAt(quorumPort, u) }
 
 // acceptObserver takes one that an observer opened to our observer master port.
-func (t *Transport) acceptObserver(c net.Conn) { t.acceptAt(masterPort, c) }
+func (t *Transport) acceptObserver(u *unproven) { t.acceptAt(masterPort, u) }
 
-func (t *Transport) acceptAt(port string, c net.Conn) {
+func (t *Transport) acceptAt(port string, u *unproven) {
 	t.mu.Lock()
 	t.lastID += 2
 	id := t.lastID
 	t.mu.Unlock()
-	q := t.newQuorumConn(id, c, c.RemoteAddr().String())
+	q := t.newQuorumConn(id, u.Conn, u.RemoteAddr().String())
 	t.running.Go(func() {
 		defer t.forget(q)
-		defer c.Close()
+		defer u.Close()
 		// Nothing is said about a connection before it has proved to be a learner's, so that
 		// a port scanner is no concern of the core's. The buffer stays small until then, too.
-		opened, small, first, err := t.readFirstPacket(c, port)
+		opened, small, first, err := t.readFirstPacket(u, port)
 		if err != nil {
-			t.refuse(port, c, err)
+			t.refuse(port, u, err)
 			return
 		}
 		t.hooks.Post(zab.ConnOpened{Conn: id, Incoming: true, Master: port == masterPort}, zab.PacketReceived{Conn: id, Packet: first})
@@ -91,9 +91,9 @@ func (t *Transport) acceptAt(port string, c net.Conn) {
 }
 
 // readFirstPacket reads what a learner must say first, and soon, after it was let in.
-func (t *Transport) readFirstPacket(c net.Conn, port string) (opened net.Conn, br *bufio.Reader, first jute.QuorumPacket, err error) {
-	defer t.endHello(c)
-	opened, br, err = t.open(c, time.Now().Add(t.cfg.StallTimeout))
+func (t *Transport) readFirstPacket(u *unproven, port string) (opened net.Conn, br *bufio.Reader, first jute.QuorumPacket, err error) {
+	defer t.endHello(u)
+	opened, br, err = t.open(u, time.Now().Add(t.cfg.StallTimeout))
 	if err == nil {
 		err = t.admit(opened, br)
 	}
@@ -103,7 +103,7 @@ func (t *Transport) readFirstPacket(c net.Conn, port string) (opened net.Conn, b
 	if err == nil && first.Type != jute.PacketObserverInfo && (first.Type != jute.PacketFollowerInfo || port == masterPort) {
 		err = fmt.Errorf("%w: first packet is %v", jute.ErrMalformed, first.Type)
 	}
-	_ = c.SetDeadline(time.Time{})
+	_ = u.SetDeadline(time.Time{})
 	return opened, br, first, t.whyHelloEnded(err)
 }
 

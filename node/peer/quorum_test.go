@@ -291,7 +291,7 @@ func TestOneHostCallsWithoutEnd(t *testing.T) {
 	eventually(t, "only so many are kept", func() bool {
 		m.Transport.mu.Lock()
 		defer m.Transport.mu.Unlock()
-		return len(m.hellos) == maxHellosFromHost+1
+		return len(m.hellos) == maxHellos
 	})
 	if _, err := patient.Write([]byte("GET ")); err != nil {
 		t.Fatal(err)

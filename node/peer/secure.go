@@ -59,17 +59,58 @@ type sealed struct{ *tls.Conn }
 
 func (s sealed) Close() error { return s.NetConn().Close() }
 
-// peeked is a connection of which a buffer holds the first bytes.
-type peeked struct {
+// shaking is the connection below a TLS handshake that a peer began. It has the handshake wait for
+// its turn when there is something to compute. A buffer holds the first bytes.
+type shaking struct {
 	net.Conn
-	br *bufio.Reader
+	br    *bufio.Reader
+	ctx   context.Context // ends the waiting
+	turns *turns
+	lane  lane
+	host  string
+	held  bool // a turn
+	over  bool // the handshake
 }
 
-func (p *peeked) Read(b []byte) (int, error) { return p.br.Read(b) }
+func (s *shaking) Read(b []byte) (int, error) {
+	if s.over {
+		return s.br.Read(b)
+	}
+	if s.br.Buffered() == 0 {
+		s.pause()
+		if _, err := s.br.Peek(1); err != nil {
+			return 0, err
+		}
+	}
+	if !s.held {
+		if err := s.turns.take(s.ctx, s.lane, s.host); err != nil {
+			return 0, err
+		}
+		s.held = true
+	}
+	return s.br.Read(b)
+}
+
+// Write ends the turn: a handshake writes what it has computed.
+func (s *shaking) Write(b []byte) (int, error) {
+	if !s.over {
+		s.pause()
+		s.lane.begun = true
+	}
+	return s.Conn.Write(b)
+}
+
+func (s *shaking) pause() {
+	if s.held {
+		s.held = false
+		s.turns.give(s.lane)
+	}
+}
 
 // open makes what a port accepted into a connection on which the members' protocol is
 // spoken. The deadline is when the peer must have said who it is.
-func (t *Transport) open(c net.Conn, deadline time.Time) (net.Conn, *bufio.Reader, error) {
+func (t *Transport) open(u *unproven, deadline time.Time) (net.Conn, *bufio.Reader, error) {
+	c := u.Conn
 	br := bufio.NewReaderSize(c, helloBufferBytes)
 	_ = c.SetDeadline(deadline)
 	s := t.cfg.Security.TLS
@@ -90,12 +131,27 @@ func (t *Transport) open(c net.Conn, deadline time.Time) (net.Conn, *bufio.Reade
 	case !encrypted:
 		return nil, nil, errors.New("it does not speak TLS, which this port wants (sslQuorum=true without portUnification=true)")
 	}
-	secured := tls.Server(&peeked{c, br}, s.Server)
-	if err := secured.HandshakeContext(t.ctx); err != nil {
+	secured, err := t.answer(u, br, deadline)
+	if err != nil {
 		lingerFor(c)
 		return nil, nil, fmt.Errorf("the TLS handshake failed: %w", explainCertificate(err))
 	}
 	return sealed{secured}, bufio.NewReaderSize(secured, helloBufferBytes), nil
+}
+
+// answer is our part in a TLS handshake that a peer began.
+func (t *Transport) answer(u *unproven, br *bufio.Reader, deadline time.Time) (*tls.Conn, error) {
+	ctx, cancel := context.WithDeadline(u.ctx, deadline)
+	defer cancel()
+	below := &shaking{Conn: u.Conn, br: br, ctx: ctx, turns: &t.turns, lane: t.laneOf(u.host), host: u.host}
+	secured := tls.Server(below, t.cfg.Security.TLS.Server)
+	err := secured.HandshakeContext(ctx)
+	below.pause()
+	below.over = true
+	if err == nil && len(secured.ConnectionState().PeerCertificates) > 0 {
+		t.trust(u)
+	}
+	return secured, err
 }
 
 // lingerFor lets a peer read why its handshake failed, before it is closed: what it has sent
@@ -119,8 +175,8 @@ func socketOf(c net.Conn) *net.TCPConn {
 	if s, ok := c.(sealed); ok {
 		c = s.NetConn()
 	}
-	if p, ok := c.(*peeked); ok {
-		c = p.Conn
+	if s, ok := c.(*shaking); ok {
+		c = s.Conn
 	}
 	tcp, _ := c.(*net.TCPConn)
 	return tcp
@@ -154,6 +210,7 @@ func (t *Transport) shake(ctx context.Context, c net.Conn, address string) (net.
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, &RefusedError{explainHandshake(address, err)}
 	}
+	t.trust(c)
 	return sealed{secured}, nil
 }
 

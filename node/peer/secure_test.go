@@ -334,7 +334,7 @@ func TestPortMovedBeforeItsNameResolves(t *testing.T) {
 		}
 		return err == nil
 	})
-	if err := m.bind("quorum", "127.0.0.1:0", 0, func(net.Conn) {}); !errors.Is(err, errPortClosed) {
+	if err := m.bind("quorum", "127.0.0.1:0", 0, func(*unproven) {}); !errors.Is(err, errPortClosed) {
 		t.Errorf("what waited for the name got %v", err)
 	}
 }

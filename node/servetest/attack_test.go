@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +20,9 @@ import (
 	"time"
 
 	"zoolab/internal/apache"
+	"zoolab/internal/certs"
+	"zoolab/internal/servers"
+	"zoolab/zk"
 	"zoolab/zk/jute"
 )
 
@@ -414,4 +420,110 @@ func TestLyingRecords(t *testing.T) {
 	}
 	v.end("lying records", before+192<<20)
 	serves(t, v.Server)
+}
+
+// TestFailoverInAFlood ends the leader while strangers begin TLS handshakes at all ports of the
+// members without end, each of which would cost the members a signature and costs them nothing.
+func TestFailoverInAFlood(t *testing.T) {
+	const perSecond, hosts = 1900, 8
+	cert, err := certs.New(certs.Template{Hosts: []string{"127.0.0.1"}, CA: true, RSA: true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, trusted := filepath.Join(t.TempDir(), "key.pem"), filepath.Join(t.TempDir(), "trusted.pem")
+	content, err := cert.KeyPEM()
+	if err := errors.Join(certs.Write(key, content, err), certs.Write(trusted, certs.TrustPEM(cert.Leaf), nil)); err != nil {
+		t.Fatal(err)
+	}
+	cfg := apache.Config{Command: []string{nodeBinary, "serve"}, Extra: map[string]string{
+		"sslQuorum": "true", "ssl.quorum.keyStore.location": key, "ssl.quorum.trustStore.location": trusted,
+	}}
+	ctx := servers.Deadline(t)
+	members, err := apache.StartEnsemble(ctx, t.TempDir(), cfg, cfg, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = apache.StopAll(members) })
+	leader := slices.IndexFunc(members, func(s *apache.Server) bool {
+		mode, err := apache.Mode(s.ClientAddr)
+		return err == nil && mode == "leader"
+	})
+	if leader < 0 {
+		t.Fatal("nobody leads")
+	}
+	answered := flood(t, members[0], perSecond, hosts)
+	if err := members[leader].Kill(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	left := slices.Delete(slices.Clone(members), leader, leader+1)
+	c := servers.Connect(t, left[0].ClientAddr+","+left[1].ClientAddr)
+	for err := errors.New("none yet"); err != nil && !errors.Is(err, zk.ErrNodeExists); {
+		if ctx.Err() != nil {
+			t.Fatalf("no write after %v: %v", time.Since(began), err)
+		}
+		_, err = c.Create(ctx, "/after", nil, zk.Persistent)
+	}
+	t.Logf("the next write after %v; %d handshakes were answered", time.Since(began), answered.Load())
+	if answered.Load() == 0 {
+		t.Error("there was no flood")
+	}
+}
+
+// flood calls the members' ports, as the configuration of one names them, until the test ends.
+func flood(t *testing.T, member *apache.Server, perSecond, hosts int) (answered *atomic.Int64) {
+	t.Helper()
+	hello, err := certs.ClientHello()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(member.Dir, "zoo.cfg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ports []string
+	for _, m := range regexp.MustCompile(`(?m)^server\.\d+=([^:]+):(\d+):(\d+)`).FindAllStringSubmatch(string(text), -1) {
+		ports = append(ports, net.JoinHostPort(m[1], m[2]), net.JoinHostPort(m[1], m[3]))
+	}
+	answered = new(atomic.Int64)
+	call := func(i int) {
+		d := net.Dialer{Timeout: time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i%hosts))}}
+		c, err := d.Dial("tcp", ports[i%len(ports)])
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(time.Second))
+		_, _ = c.Write(hello)
+		if n, _ := c.Read(make([]byte, 1)); n > 0 {
+			answered.Add(1)
+		}
+	}
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	t.Cleanup(func() { close(stop); wg.Wait() })
+	wg.Go(func() {
+		began, called := time.Now(), 0
+		under := make(chan struct{}, perSecond) // way
+		for tick := time.NewTicker(5 * time.Millisecond); ; {
+			select {
+			case <-tick.C:
+			case <-stop:
+				tick.Stop()
+				return
+			}
+			for ; called < int(time.Since(began).Seconds()*float64(perSecond)); called++ {
+				select {
+				case under <- struct{}{}:
+					wg.Go(func() { call(called); <-under })
+				default:
+				}
+			}
+		}
+	})
+	for answered.Load() == 0 && t.Context().Err() == nil {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(time.Second)
+	return answered
 }

@@ -1,0 +1,119 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"syscall"
+)
+
+const (
+	// maxHellos bounds the connections that have not yet proved to be a peer's. Real peers prove
+	// it at once, so that who is late makes room: see mostCrowded.
+	maxHellos = 256
+	// maxTrusted bounds the hosts that are known by a certificate; then all are forgotten.
+	maxTrusted = 64
+)
+
+// unproven is a connection to one of our ports whose first message is awaited.
+type unproven struct {
+	net.Conn
+	host   string
+	ctx    context.Context // ends when the connection has to make room
+	cancel context.CancelFunc
+}
+
+// startHello gives a connection its place among those that have to prove to be a peer's.
+func (t *Transport) startHello(c net.Conn) *unproven {
+	u := &unproven{Conn: c, host: hostOf(c)}
+	u.ctx, u.cancel = context.WithCancel(t.ctx)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.hellos) >= maxHellos {
+		i := t.mostCrowded()
+		t.hellos[i].cancel()
+		_ = t.hellos[i].Close() // its reader reports the end
+		t.leave(i)
+	}
+	t.hellos = append(t.hellos, u)
+	t.places[u.host]++
+	if t.ctx.Err() != nil {
+		_ = c.Close() // Shutdown may have looked before this connection was there to be seen
+	}
+	return u
+}
+
+// mostCrowded returns which connection makes room: the oldest of the host that has the most, and
+// of trusted hosts only where there are no others. So strangers keep no member out, be it that they
+// say nothing or that they call without end. t.mu is held.
+func (t *Transport) mostCrowded() int {
+	at, most, trusted := 0, 0, true
+	for i, u := range t.hellos {
+		n, known := t.places[u.host], t.trusted[u.host]
+		if trusted && !known || trusted == known && n > most {
+			at, most, trusted = i, n, known
+		}
+	}
+	return at
+}
+
+func (t *Transport) endHello(u *unproven) {
+	u.cancel()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := slices.Index(t.hellos, u); i >= 0 {
+		t.leave(i)
+	}
+}
+
+// leave gives a place up. t.mu is held.
+func (t *Transport) leave(i int) {
+	host := t.hellos[i].host
+	t.hellos = slices.Delete(t.hellos, i, i+1)
+	if t.places[host]--; t.places[host] == 0 {
+		delete(t.places, host)
+	}
+}
+
+// trust remembers the host at which a certificate was trusted: it is a member's.
+func (t *Transport) trust(c net.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.trusted) >= maxTrusted {
+		clear(t.trusted)
+	}
+	t.trusted[hostOf(c)] = true
+}
+
+// laneOf returns in which lane a host's handshakes begin.
+func (t *Transport) laneOf(host string) lane {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.trusted[host] {
+		return lane{member: host}
+	}
+	return lane{}
+}
+
+// Why such a connection ended.
+var (
+	errMadeRoom    = errors.New("it did not say who it is before others needed its place")
+	errLeft        = errors.New("it left before it had said who it is")
+	errSaidNothing = errors.New("it did not say in time who it is")
+)
+
+// whyHelloEnded says what the end of a connection means whose first message was awaited.
+func (t *Transport) whyHelloEnded(err error) error {
+	switch {
+	case (errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled)) && t.ctx.Err() == nil:
+		return errMadeRoom
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return errLeft
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return errSaidNothing
+	}
+	return err
+}
