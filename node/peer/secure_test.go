@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -239,6 +240,24 @@ func TestRefusalsAreToldOnce(t *testing.T) {
 	}
 	if n := count(two, "can't reach"); n != 1 {
 		t.Errorf("%d lines about calls of one's own, want 1", n)
+	}
+}
+
+// TestWarningsAreBounded: strangers from everywhere fill no disk with what is said of them.
+func TestWarningsAreBounded(t *testing.T) {
+	m := start(t, config(1, addresses(t, 1)))
+	for i := range 1000 {
+		m.seldom(fmt.Sprint(i), "closed")
+	}
+	if n := len(m.log.lines()); n != maxWarned {
+		t.Errorf("%d lines of 1000 warnings at once, want %d", n, maxWarned)
+	}
+	for key := range m.warned {
+		m.warned[key] = m.warned[key].Add(-warnAgain)
+	}
+	m.seldom("later", "closed again")
+	if !strings.Contains(m.log.lines()[len(m.log.lines())-1], "closed again") {
+		t.Error("a minute later nothing is said")
 	}
 }
 

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"maps"
 	"net"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 const (
 	// warnAgain is how long a warning is not given again: who is refused comes again, for days.
 	warnAgain = time.Minute
-	// maxWarned bounds the warnings that are remembered; then all are forgotten.
+	// maxWarned bounds the warnings in that time: many hosts may call without end.
 	maxWarned = 64
 )
 
@@ -19,10 +20,11 @@ func (t *Transport) seldom(key, msg string, args ...any) {
 	t.mu.Lock()
 	at, known := t.warned[key]
 	again := known && time.Since(at) < warnAgain
+	if !again && len(t.warned) >= maxWarned {
+		maps.DeleteFunc(t.warned, func(_ string, at time.Time) bool { return time.Since(at) >= warnAgain })
+		again = len(t.warned) >= maxWarned
+	}
 	if !again {
-		if len(t.warned) >= maxWarned {
-			clear(t.warned)
-		}
 		t.warned[key] = time.Now()
 	}
 	t.mu.Unlock()
