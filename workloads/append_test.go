@@ -301,6 +301,12 @@ func TestSessionStories(t *testing.T) {
 		{"one version, two values", "version 0 of key x has value 1 in one answer and value 7", []step{
 			{1, "write", "x", int64(1), 10, 10, 0}, {2, "read", "x", int64(7), 10, 10, 0},
 		}},
+		{"nobody wrote it", "read 0 of key x shows value 7, which nobody wrote to it", []step{
+			{2, "read", "x", int64(7), 10, 10, 0}, {1, "write", "y", int64(7), 11, 11, 0},
+		}},
+		{"read before it was written", "read 0 of key x shows value 1 before write 2 of it began", []step{
+			{2, "read", "x", int64(1), 10, 10, 0}, {1, "write", "x", int64(1), 10, 10, 0},
+		}},
 		{"writes against real time", "was given zxid 0x9", []step{
 			{1, "write", "x", int64(1), 10, 10, 0}, {2, "write", "y", int64(2), 9, 9, 0},
 		}},
@@ -310,8 +316,11 @@ func TestSessionStories(t *testing.T) {
 			for i, step := range test.steps {
 				for _, kind := range []Type{Invoke, OK} {
 					op := Op{Type: kind, Process: i, F: step.f, Key: step.key, Session: step.session, Version: -1}
+					if kind == OK || step.f == "write" {
+						op.Value = step.value
+					}
 					if kind == OK {
-						op.Value, op.Zxid, op.Mzxid, op.Version = step.value, step.zxid, step.mzxid, step.version
+						op.Zxid, op.Mzxid, op.Version = step.zxid, step.mzxid, step.version
 					}
 					s.add(op)
 				}

@@ -17,6 +17,8 @@ import (
 //     before: a member shows a prefix of the one order of changes;
 //   - a read after a sync shows at least what was acknowledged to or read by
 //     anybody before it began; a plain read may be stale, which is counted;
+//   - what is shown was written to that key, by a write that had begun and did not
+//     certainly fail;
 //   - version, zxid and value of a key name the same change in every answer, and
 //     acknowledged changes have zxids in the order of real time.
 //
@@ -38,6 +40,7 @@ func CheckSessionOrder(history []Op, bounds Bounds) Result {
 		check.versions(key)
 		known[key.key] = knownChanges(key)
 		check.syncedReads(key)
+		check.origins(key)
 	}
 	sessions := check.views(operations, known)
 	check.changesInRealTime(writesOf(operations))
@@ -171,6 +174,31 @@ func (c *zxidCheck) stale(key keyOperations, kind string, found func(newest, ope
 		}
 		if newest != nil && operation.Complete.Type == OK && operation.Invoke.F == kind && operation.Complete.Mzxid < newest.Complete.Mzxid {
 			found(newest, operation)
+		}
+	}
+}
+
+// origins checks where what reads show came from.
+func (c *zxidCheck) origins(key keyOperations) {
+	writers := make(map[any]*Operation)
+	for _, operation := range key.operations {
+		if operation.Invoke.F == "write" {
+			writers[operation.Invoke.Value] = operation
+		}
+	}
+	for _, read := range key.operations {
+		if read.Complete.Type != OK || !isRead(read.Invoke) || read.Complete.Mzxid == 0 {
+			continue
+		}
+		value := plain(read.Complete.Value)
+		what := fmt.Sprintf("%s %d of key %s shows value %v", read.Invoke.F, read.Invoke.Index, key.key, value)
+		switch writer := writers[value]; {
+		case writer == nil:
+			c.fail(key.key, what+", which nobody wrote to it", read)
+		case writer.Complete.Type == Fail:
+			c.fail(key.key, fmt.Sprintf("%s, but write %d of it certainly failed", what, writer.Invoke.Index), writer, read)
+		case writer.Invoke.Index > read.Complete.Index:
+			c.fail(key.key, fmt.Sprintf("%s before write %d of it began", what, writer.Invoke.Index), read, writer)
 		}
 	}
 }

@@ -96,7 +96,7 @@ func TestWatchStories(t *testing.T) {
 			did(s, Info, "write", once, 0, 0)
 			did(s, OK, "read", "w1", 11, 0, ev(once, -1))
 		}},
-		{"an old event", "is of zxid 0xa, but its watch was set by operation 0", func(s *script) {
+		{"an old event", "at zxid 0xa came before the answer of operation 4, but the session had come to zxid 0xa by operation 0 before", func(s *script) {
 			did(s, OK, "watch", once, 10, 10)
 			did(s, OK, "write", once, 11, 11)
 			did(s, OK, "read", once, 11, 11, ev(once, 10))
@@ -146,6 +146,35 @@ func TestWatchStories(t *testing.T) {
 			did(s, OK, "listen", parent, 10, 10)
 			did(s, OK, "make", parent+"/k0", 11, 11)
 			did(s, OK, "listen", parent, 11, 11, ev(parent, 13))
+		}},
+		{"an event behind other news", "operation 4 was answered at zxid 0xb, but the watch that operation 0 set on key w0 at zxid 0xa had not fired, though that was changed at zxid 0xb", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "read", "w1", 11, 0)
+			did(s, OK, "read", "w1", 12, 0, ev(once, -1))
+		}},
+		{"no event of a list of children, and other news", "had not fired, though that was changed at zxid 0xb", func(s *script) {
+			did(s, OK, "listen", parent, 10, 10)
+			did(s, OK, "make", parent+"/k0", 11, 11)
+			did(s, OK, "read", once, 11, 0)
+		}},
+		{"other news of before the change", "", func(s *script) {
+			did(s, OK, "watch", once, 10, 10)
+			did(s, OK, "write", once, 11, 11)
+			did(s, OK, "read", "w1", 10, 0)
+			did(s, OK, "read", "w1", 12, 0, ev(once, 11))
+		}},
+		{"made and dropped while nobody looked, and other news", "", func(s *script) {
+			did(s, OK, "await", exists, 10, 0)
+			did(s, OK, "make", exists, 11, 11)
+			did(s, OK, "drop", exists, 12, 12)
+			did(s, OK, "read", "w1", 12, 0)
+		}},
+		{"an event of an unknown change behind other news", "the event of key followed/k0 at zxid 0xb came before the answer of operation 6, but the session had come to zxid 0xc by operation 4 before", func(s *script) {
+			did(s, OK, "follow", followedKey, 10, 0)
+			did(s, Info, "write", followed, 0, 0)
+			did(s, OK, "read", "w1", 12, 0)
+			did(s, OK, "read", "w1", 13, 0, ev(followed, 11))
 		}},
 		{"follows", "", func(s *script) {
 			did(s, OK, "follow", followedKey, 10, 0)

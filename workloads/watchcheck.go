@@ -2,6 +2,8 @@ package workloads
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -12,6 +14,9 @@ import (
 //
 //   - none is lost, and the event comes before the data: once the session is shown
 //     anything newer than that, by whatever answer, the watch has fired;
+//   - nor is it late: once an answer's header says that the member had come to a known change
+//     above m, the watch has fired. Only a watch of a znode that was not there may have missed
+//     what was made and deleted again;
 //   - it fires once: another event needs another watch;
 //   - none is invented: some change that it is for, acknowledged above m or of unknown
 //     outcome, began before the event was handed over;
@@ -22,7 +27,8 @@ import (
 //   - its kind is that of such a change. A watch of existence that was set on a znode
 //     may call one that was deleted and made again, while the session was away, changed.
 //
-// These hold across reconnects, because the next member is told which watches there are
+// An event with a zxid is told before any answer of a member that has come to it, of
+// persistent watches too. These hold across reconnects, because the next member is told which watches there are
 // and how far the session had come. What is made and deleted again while a session that
 // waits for it is away is the documented gap: nothing shows it, so nothing is asked. A
 // watch whose setting failed may have been set; its event is let pass.
@@ -194,6 +200,7 @@ type watchCheck struct {
 
 // watchingSession is what one session watches.
 type watchingSession struct {
+	seen    *Operation            // the newest answer
 	armed   map[string]*Operation // key -> the answer that set the watch
 	maybe   map[string]int        // how many more watches may have been set
 	fired   bool                  // the watch of the present answer has fired with it
@@ -229,6 +236,9 @@ func (c *watchCheck) answer(operation *Operation) {
 	s.fired = false
 	gap := false
 	for _, event := range watchEvents(operation) {
+		if s.seen != nil && event.zxid > 0 && event.zxid <= s.seen.Complete.Zxid {
+			c.faults.add(event.key, fmt.Sprintf("the event of key %s at zxid %s came before the answer of operation %d, but the session had come to zxid %s by operation %d before", event.key, hex(event.zxid), operation.Invoke.Index, hex(s.seen.Complete.Zxid), s.seen.Invoke.Index), s.seen, operation)
+		}
 		switch {
 		case event.kind == EventLost:
 			gap = true
@@ -249,6 +259,8 @@ func (c *watchCheck) answer(operation *Operation) {
 	}
 	c.owed(s, operation, gap)
 	c.shown(s, operation)
+	c.late(s, operation)
+	s.seen = operation
 	switch {
 	case operation.Invoke.F == "follow":
 		s.follows[key].start(operation)
@@ -270,6 +282,20 @@ func (c *watchCheck) shown(s *watchingSession, operation *Operation) {
 			c.faults.add(sees.key, fmt.Sprintf("%s %d shows key %s at zxid %s, but the watch that operation %d set at zxid %s had not fired", operation.Invoke.F, operation.Invoke.Index, sees.key, hex(is), armed.Invoke.Index, hex(was)), armed, operation)
 			delete(s.armed, sees.key)
 		}
+	}
+}
+
+// late finds watches that had to fire before an answer of a member that had come to a change.
+func (c *watchCheck) late(s *watchingSession, operation *Operation) {
+	for _, key := range slices.Sorted(maps.Keys(s.armed)) {
+		armed := s.armed[key]
+		changes := c.changes.known[key]
+		next := sort.Search(len(changes), func(i int) bool { return changes[i].zxid > armed.Complete.Mzxid })
+		if mayMiss(armed) || next == len(changes) || changes[next].zxid > operation.Complete.Zxid {
+			continue
+		}
+		c.faults.add(key, fmt.Sprintf("operation %d was answered at zxid %s, but the watch that operation %d set on key %s at zxid %s had not fired, though that was changed at zxid %s", operation.Invoke.Index, hex(operation.Complete.Zxid), armed.Invoke.Index, key, hex(armed.Complete.Mzxid), hex(changes[next].zxid)), armed, changes[next].by, operation)
+		delete(s.armed, key)
 	}
 }
 
@@ -330,13 +356,17 @@ func (c *watchCheck) onceEvent(s *watchingSession, operation *Operation, event w
 	c.faults.add(key, fmt.Sprintf("an event of key %s came before the answer of operation %d, but nobody can have changed it since operation %d set the watch at zxid %s", key, at, armed.Invoke.Index, hex(was)), armed, operation)
 }
 
+// mayMiss says whether what a watch waits for may have come and gone while its session was away.
+func mayMiss(armed *Operation) bool {
+	return armed.Invoke.F == "await" && armed.Complete.Mzxid == 0
+}
+
 // onceZxid judges the zxid of an event that tells one. A member tells a change by its own
 // zxid, and none of what it finds out when a watch is set on it again. So the watch was there
 // when the change came, and it is the first one since; but what was waited for may have come
 // and gone while the session was away.
 func (c *watchCheck) onceZxid(armed, operation *Operation, event watchEventOf) {
 	says, at := watched{event.key, event.kind}, operation.Invoke.Index
-	mayMiss := armed.Invoke.F == "await" && armed.Complete.Mzxid == 0
 	if is, known := c.changes.acknowledged[event.zxid]; known {
 		if is != says {
 			c.faults.add(event.key, fmt.Sprintf("the event of key %s that came before the answer of operation %d says %s at zxid %s, but at that key %s was %s", event.key, at, event.kind, hex(event.zxid), is.key, is.kind), armed, operation)
@@ -348,7 +378,7 @@ func (c *watchCheck) onceZxid(armed, operation *Operation, event watchEventOf) {
 	}
 	changes := c.changes.known[event.key]
 	next := sort.Search(len(changes), func(i int) bool { return changes[i].zxid > armed.Complete.Mzxid })
-	if !mayMiss && next < len(changes) && changes[next].zxid < event.zxid {
+	if !mayMiss(armed) && next < len(changes) && changes[next].zxid < event.zxid {
 		c.faults.add(event.key, fmt.Sprintf("the event of key %s that came before the answer of operation %d is of zxid %s, but the first change since operation %d set the watch was at zxid %s", event.key, at, hex(event.zxid), armed.Invoke.Index, hex(changes[next].zxid)), armed, changes[next].by, operation)
 	}
 }
