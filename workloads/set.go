@@ -91,7 +91,10 @@ func listSynced(ctx context.Context, client Service, path string) ([]string, int
 // CheckSet judges each list, which was read behind a sync. It must hold every
 // value whose add was acknowledged, or which another list showed, before the
 // read began, and none that nobody tried to add, or not yet, or in vain. A value
-// of unknown outcome may be there or not, but what was once shown stays.
+// of unknown outcome may be there or not, but what was once shown stays. Every list
+// is of one moment in the one order of changes, so that of two lists, also such as
+// were read at the same time, one holds all of the other; and none holds what was
+// added at a higher zxid than that with which it was answered.
 func CheckSet(history []Op, bounds Bounds) Result {
 	result := Result{Checker: "durable", Verdict: VerdictOK, Stats: map[string]any{}}
 	operations, err := Pair(history)
@@ -99,7 +102,7 @@ func CheckSet(history []Op, bounds Bounds) Result {
 		return brokenHistory(result, err)
 	}
 	faults := &faultList{max: bounds.MaxFailures}
-	adds, reads := make(map[int64]*Operation), 0
+	adds := make(map[int64]*Operation)
 	certain := make(map[int64]*Operation) // value -> what first proved it to be there
 	prove := func(value int64, by *Operation) {
 		if before := certain[value]; before == nil || by.ReturnIndex < before.ReturnIndex {
@@ -125,16 +128,18 @@ func CheckSet(history []Op, bounds Bounds) Result {
 		acknowledged = append(acknowledged, value)
 	}
 	sort.Slice(acknowledged, func(i, j int) bool { return acknowledged[i] < acknowledged[j] })
+	var lists []*Operation
 	for i := range operations {
 		operation := &operations[i]
 		if operation.Invoke.F != "read" || operation.Complete.Type != OK {
 			continue
 		}
-		reads++
+		lists = append(lists, operation)
 		checkSetRead(faults, operation, adds, certain, acknowledged)
 	}
-	result.Stats["adds"], result.Stats["reads"] = len(adds), reads
-	return faults.judge(result, fmt.Sprintf("%d lists held all that was acknowledged before them (%d values in the end)", reads, len(acknowledged)), "lists that can't be")
+	checkInclusion(faults, lists)
+	result.Stats["adds"], result.Stats["reads"] = len(adds), len(lists)
+	return faults.judge(result, fmt.Sprintf("%d lists held all that was acknowledged before them (%d values in the end)", len(lists), len(acknowledged)), "lists that can't be")
 }
 
 func checkSetRead(faults *faultList, read *Operation, adds, certain map[int64]*Operation, acknowledged []int64) {
@@ -150,12 +155,34 @@ func checkSetRead(faults *faultList, read *Operation, adds, certain map[int64]*O
 			faults.add("", fmt.Sprintf("read %d shows %d, but add %d of it certainly failed", read.Invoke.Index, value, add.Invoke.Index), add, read)
 		case add.Invoke.Index > read.Complete.Index:
 			faults.add("", fmt.Sprintf("read %d shows %d before add %d of it began", read.Invoke.Index, value, add.Invoke.Index), read, add)
+		case add.Complete.Type == OK && read.Complete.Zxid != 0 && add.Complete.Mzxid > read.Complete.Zxid:
+			faults.add("", fmt.Sprintf("read %d shows %d at zxid %s, but add %d added it at zxid %s", read.Invoke.Index, value, hex(read.Complete.Zxid), add.Invoke.Index, hex(add.Complete.Mzxid)), add, read)
 		}
 		shown[value] = true
 	}
 	for _, value := range acknowledged {
 		if by := certain[value]; !shown[value] && by.ReturnIndex < read.Invoke.Index {
 			faults.add("", fmt.Sprintf("%d is lost: %s %d had proved it to be there before read %d began, which doesn't show it", value, by.Invoke.F, by.Invoke.Index, read.Invoke.Index), by, read)
+		}
+	}
+}
+
+// checkInclusion compares lists of what is only ever added: each holds all that a shorter one
+// does.
+func checkInclusion(faults *faultList, lists []*Operation) {
+	lists = append([]*Operation(nil), lists...)
+	size := func(list *Operation) int { items, _ := list.Complete.Value.([]any); return len(items) }
+	sort.SliceStable(lists, func(i, j int) bool { return size(lists[i]) < size(lists[j]) })
+	for i := 1; i < len(lists); i++ {
+		shorter, longer, there := lists[i-1], lists[i], make(map[int64]bool)
+		for _, value := range ints(longer.Complete.Value) {
+			there[value] = true
+		}
+		for _, value := range ints(shorter.Complete.Value) {
+			if !there[value] {
+				faults.add("", fmt.Sprintf("read %d shows %d, which read %d doesn't show, but that shows others: neither of them can have come first", shorter.Invoke.Index, value, longer.Invoke.Index), shorter, longer)
+				break
+			}
 		}
 	}
 }

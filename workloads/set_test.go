@@ -53,6 +53,28 @@ func TestSetStories(t *testing.T) {
 			read(s, 2)
 			read(s)
 		}},
+		{"two lists at once, of which neither comes first", "which read 5 doesn't show, but that shows others", func(s *script) {
+			add(s, Info, 1)
+			add(s, Info, 2)
+			s.begin(100, "read", nil)
+			s.begin(101, "read", nil)
+			s.end(100, OK, "read", numbers(2))
+			s.end(101, OK, "read", numbers(1))
+		}},
+		{"two lists at once", "", func(s *script) {
+			add(s, Info, 1)
+			s.begin(100, "read", nil)
+			s.begin(101, "read", nil)
+			s.end(100, OK, "read", numbers(1))
+			s.end(101, OK, "read", numbers())
+		}},
+		{"of a zxid to come", "read 1 shows 1 at zxid 0xa, but add 0 added it at zxid 0xb", func(s *script) {
+			s.begin(1, "add", int64(1))
+			read(s, 1)
+			s.history[2].Zxid = 10
+			s.end(1, OK, "add", int64(1))
+			s.history[3].Mzxid = 11
+		}},
 		{"phantom", "9, which nobody tried to add", func(s *script) { read(s, 9) }},
 		{"failed and there", "add 0 of it certainly failed", func(s *script) {
 			add(s, Fail, 1)
@@ -85,6 +107,28 @@ func TestUniqueStories(t *testing.T) {
 		{"falls", "make 2 was given 2, although make 0 had been given 3", func(s *script) {
 			create(s, 0, int64(3))
 			create(s, 1, int64(2))
+		}},
+		{"falls by zxids", "make 0 was given 3 at zxid 0xa, but make 1 was given 2 at zxid 0xb", func(s *script) {
+			s.begin(0, "make", nil)
+			s.begin(1, "make", nil)
+			s.end(0, OK, "make", int64(3))
+			s.end(1, OK, "make", int64(2))
+			s.history[2].Zxid, s.history[3].Zxid = 10, 11
+		}},
+		{"rises by zxids", "", func(s *script) {
+			s.begin(0, "make", nil)
+			s.begin(1, "make", nil)
+			s.end(0, OK, "make", int64(3))
+			s.end(1, OK, "make", int64(2))
+			s.history[2].Zxid, s.history[3].Zxid = 11, 10
+		}},
+		{"two lists at once, of which neither comes first", "neither of them can have come first", func(s *script) {
+			s.did(0, Info, "make", nil, nil)
+			s.did(1, Info, "make", nil, nil)
+			s.begin(100, "read", nil)
+			s.begin(101, "read", nil)
+			s.end(100, OK, "read", numbers(2))
+			s.end(101, OK, "read", numbers(1))
 		}},
 		{"lost", "number 3 is lost", func(s *script) {
 			create(s, 0, int64(3))

@@ -74,10 +74,11 @@ func sequence(name string) int64 {
 }
 
 // CheckUnique judges the numbers of sequential znodes: each is given once; one
-// that was asked for after another was acknowledged is higher, because the
-// leader counts in the order of changes; and a list, which was read behind a
+// that was asked for after another was acknowledged, or made at a higher zxid, is
+// higher, because the leader counts in the order of changes; and a list, which was read behind a
 // sync, holds all that were acknowledged, or that another list showed, before it
-// began, each once, and none that was asked for later. Those that no answer names
+// began, each once, and none that was asked for later. Of two lists one holds all of
+// the other. Those that no answer names
 // are at most as many as the makes of unknown outcome that had begun.
 func CheckUnique(history []Op, bounds Bounds) Result {
 	result := Result{Checker: "unique-names", Verdict: VerdictOK, Stats: map[string]any{}}
@@ -116,9 +117,26 @@ func CheckUnique(history []Op, bounds Bounds) Result {
 			faults.add("", fmt.Sprintf("make %d was given %d, although make %d had been given %d before it began", operation.Invoke.Index, operation.Complete.Value, highest.Invoke.Index, highest.Complete.Value), highest, operation)
 		}
 	}
+	checkNumbersByZxid(faults, made)
 	checkNumbersShown(faults, operations, owner)
 	result.Stats["made"] = len(made)
 	return faults.judge(result, fmt.Sprintf("%d numbers were given once each, and rise with time", len(made)), "numbers that can't be")
+}
+
+// checkNumbersByZxid checks that numbers rise with the zxids at which they were given.
+func checkNumbersByZxid(faults *faultList, made []*Operation) {
+	var known []*Operation
+	for _, operation := range made {
+		if operation.Complete.Zxid != 0 {
+			known = append(known, operation)
+		}
+	}
+	sort.SliceStable(known, func(i, j int) bool { return known[i].Complete.Zxid < known[j].Complete.Zxid })
+	for i := 1; i < len(known); i++ {
+		if before, after := known[i-1], known[i]; before.Complete.Value.(int64) > after.Complete.Value.(int64) {
+			faults.add("", fmt.Sprintf("make %d was given %d at zxid %s, but make %d was given %d at zxid %s", before.Invoke.Index, before.Complete.Value, hex(before.Complete.Zxid), after.Invoke.Index, after.Complete.Value, hex(after.Complete.Zxid)), before, after)
+		}
+	}
 }
 
 // checkNumbersShown judges the lists. What a list shows that nobody was given is of a make
@@ -145,6 +163,7 @@ func checkNumbersShown(faults *faultList, operations []Operation, owner map[int6
 	for number, operation := range owner {
 		prove(number, operation)
 	}
+	checkInclusion(faults, reads)
 	proved := sortedValues(certain)
 	for _, read := range reads {
 		shown, nobodys := make(map[int64]bool), 0
