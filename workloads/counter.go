@@ -60,9 +60,12 @@ func doCounter(ctx context.Context, client Service, op Op) Op {
 		if err != nil {
 			return refuse(op, fmt.Sprintf("the counter holds %q", data))
 		}
-		_, zxid, err = client.Set(ctx, counterPath, encodeInt(number+delta), stat.Version)
+		stat, zxid, err = client.Set(ctx, counterPath, encodeInt(number+delta), stat.Version)
 		if errors.Is(err, ErrBadVersion) && attempt < snapshotAttempts {
 			continue // it certainly changed nothing
+		}
+		if err == nil {
+			op.Mzxid, op.Version = stat.Mzxid, stat.Version
 		}
 		return complete(op, true, zxid, "set", err)
 	}
@@ -73,6 +76,17 @@ func doCounter(ctx context.Context, client Service, op Op) Op {
 // acknowledged before it began, and at most the sum of those, failed ones left
 // out, that began before it ended. It is never below what another read showed
 // before it began.
+//
+// Versions say more, where answers have them. The number's version counts additions, so
+// that beside those that were acknowledged up to the zxid of an answer it tells how many
+// of unknown outcome were done:
+//
+//   - at most as many as had begun, and never fewer than at a lower zxid; one more at a
+//     zxid that no acknowledged addition has;
+//   - the number is the sum of both: it differs from what was acknowledged by no less than
+//     the smallest so many of unknown outcome have together, and by no more than the
+//     largest;
+//   - at one zxid there is one version and one number.
 func CheckCounter(history []Op, bounds Bounds) Result {
 	result := Result{Checker: "counter-bounds", Verdict: VerdictOK, Stats: map[string]any{}}
 	operations, err := Pair(history)
@@ -111,6 +125,7 @@ func CheckCounter(history []Op, bounds Bounds) Result {
 		}
 		shown = max(shown, number)
 	}
+	checkCounterVersions(faults, operations)
 	result.Stats["reads"], result.Stats["acknowledged"] = reads, acknowledged
 	return faults.judge(result, fmt.Sprintf("%d reads lay between what was acknowledged and what was tried (%d and %d in the end)", reads, acknowledged, attempted), "reads that can't be")
 }

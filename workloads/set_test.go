@@ -164,6 +164,11 @@ func TestUniqueStories(t *testing.T) {
 func TestCounterStories(t *testing.T) {
 	add := func(s *script, process int, kind Type, value int64) { s.did(process, kind, "add", value, value) }
 	read := func(s *script, value any) { s.did(100, OK, "read", nil, value) }
+	// at gives the last answer its zxid and version.
+	at := func(s *script, mzxid int64, version int32) {
+		last := &s.history[len(s.history)-1]
+		last.Mzxid, last.Version = mzxid, version
+	}
 	runStories(t, CheckCounter, []storyTest{
 		{"fine", "", func(s *script) {
 			add(s, 0, OK, 2)
@@ -190,5 +195,70 @@ func TestCounterStories(t *testing.T) {
 			read(s, int64(0))
 		}},
 		{"no number", "shows <nil>", func(s *script) { read(s, nil) }},
+		{"versions", "", func(s *script) {
+			read(s, int64(0))
+			at(s, 5, 0)
+			add(s, 0, OK, 2)
+			at(s, 10, 1)
+			add(s, 1, Info, 3)
+			read(s, int64(2))
+			at(s, 10, 1)
+			add(s, 2, OK, 1)
+			at(s, 12, 3)
+			read(s, int64(6))
+			at(s, 12, 3)
+			add(s, 3, Info, 4)
+			read(s, int64(10))
+			at(s, 14, 4)
+		}},
+		{"between the bounds, and no sum", "shows 3: up to that 2 were acknowledged, in 1 additions, and 1 of unknown outcome were done, which are 3 to 3 together", func(s *script) {
+			add(s, 0, OK, 2)
+			at(s, 10, 1)
+			add(s, 1, Info, 3)
+			read(s, int64(3))
+			at(s, 11, 2)
+		}},
+		{"an addition without an answer counts, and not its version", "shows 5: up to that 2 were acknowledged, in 1 additions, and 0 of unknown outcome were done", func(s *script) {
+			add(s, 0, OK, 2)
+			at(s, 10, 1)
+			add(s, 1, Info, 3)
+			read(s, int64(5))
+			at(s, 10, 1)
+		}},
+		{"more versions than additions", "add 2 was answered with version 3 at zxid 0xb: up to that 2 additions were acknowledged, and at least 0 and at most 0", func(s *script) {
+			add(s, 0, OK, 2)
+			at(s, 10, 1)
+			add(s, 1, OK, 3)
+			at(s, 11, 3)
+		}},
+		{"a version twice", "add 2 was answered with version 1 at zxid 0xb", func(s *script) {
+			add(s, 0, OK, 2)
+			at(s, 10, 1)
+			add(s, 1, OK, 3)
+			at(s, 11, 1)
+		}},
+		{"one zxid, two versions", "read 4 was answered with version 2 at zxid 0xa, but add 0 with version 1", func(s *script) {
+			add(s, 0, OK, 2)
+			at(s, 10, 1)
+			add(s, 1, Info, 2)
+			read(s, int64(4))
+			at(s, 10, 2)
+		}},
+		{"one zxid, two numbers", "shows 5, but read 6 shows 4 there", func(s *script) {
+			add(s, 0, OK, 2)
+			at(s, 10, 1)
+			add(s, 1, Info, 2)
+			add(s, 3, Info, 3)
+			read(s, int64(4))
+			at(s, 11, 2)
+			read(s, int64(5))
+			at(s, 11, 2)
+		}},
+		{"a change that nobody made", "read 2 was answered with version 1 at zxid 0xb: up to that 1 additions were acknowledged, and at least 1 and at most 0", func(s *script) {
+			add(s, 0, OK, 2)
+			at(s, 10, 1)
+			read(s, int64(2))
+			at(s, 11, 1)
+		}},
 	})
 }
