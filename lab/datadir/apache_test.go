@@ -26,7 +26,7 @@ func TestApacheDirectory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts Java processes; run without -short")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	ports, err := apache.FreePorts(1)
 	if err != nil {
@@ -43,6 +43,7 @@ func TestApacheDirectory(t *testing.T) {
 	conn := connect(t, server.ClientAddr)
 	change(t, conn, "first")
 	conn.Close()
+	awaitSnapshots(t, server.DataDir)
 	if err := errors.Join(server.Kill(), server.Restart(), server.WaitReady(ctx)); err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +51,7 @@ func TestApacheDirectory(t *testing.T) {
 	change(t, conn, "second")
 	served := map[string]workloads.TreeNode{}
 	walk(t, conn, "/", served)
+	awaitSnapshots(t, server.DataDir)
 	if err := server.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -75,6 +77,27 @@ func TestApacheDirectory(t *testing.T) {
 		t.Error(result.Cause)
 	}
 	damageNewestSnapshot(t, server.DataDir, len(data.Log), len(data.Snapshots))
+}
+
+// awaitSnapshots waits until the server, which is asked for nothing any more, has written its
+// snapshots to their ends: it does so beside its other work, and one that is killed meanwhile
+// leaves half a snapshot.
+func awaitSnapshots(t *testing.T, dir string) {
+	t.Helper()
+	deadline := time.Now().Add(2 * time.Minute)
+	for before := -1; ; time.Sleep(time.Second) {
+		data, err := Load(dir)
+		if err == nil && len(data.Skipped) == 0 && len(data.Snapshots) == before {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the snapshots do not come to an end: skipped %v, %v", data.Skipped, err)
+		}
+		before = -1
+		if err == nil && len(data.Skipped) == 0 {
+			before = len(data.Snapshots)
+		}
+	}
 }
 
 // damageNewestSnapshot flips one bit: the snapshot must be skipped, and the
@@ -117,7 +140,8 @@ func (quiet) Printf(string, ...any) {}
 
 func connect(t *testing.T, addr string) *gozk.Conn {
 	t.Helper()
-	conn, _, err := gozk.Connect([]string{addr}, 10*time.Second, gozk.WithLogger(quiet{}))
+	// The longest timeout that the server grants: the client gives a connection up after two thirds.
+	conn, _, err := gozk.Connect([]string{addr}, 40*time.Second, gozk.WithLogger(quiet{}))
 	if err != nil {
 		t.Fatal(err)
 	}
