@@ -36,8 +36,8 @@ say "the pull failed; making $image with debootstrap from $mirror (about 30 s)"
 if ! command -v debootstrap >/dev/null 2>&1; then
 	command -v apt-get >/dev/null 2>&1 || die "debootstrap is missing and there is no apt-get to install it; install debootstrap by hand"
 	say "installing debootstrap"
-	install() { apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends debootstrap >/dev/null 2>&1; }
-	install || { apt-get -o DPkg::Lock::Timeout=300 update >/dev/null 2>&1 && install; } ||
+	install() { apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 install -y --no-install-recommends debootstrap >/dev/null 2>&1; }
+	install || { apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 update >/dev/null 2>&1 && install; } ||
 		die "debootstrap could not be installed; try: apt-get update && apt-get install debootstrap"
 fi
 
@@ -45,10 +45,17 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-if ! debootstrap --variant=minbase "$suite" "$work/root" "$mirror" >"$work/log" 2>&1; then
-	tail -n 20 "$work/log" >&2
-	die "debootstrap failed, its last lines are above; is $mirror reachable? (set DEBIAN_MIRROR)"
-fi
+tries=3 # a download may fail that would not a moment later
+until debootstrap --variant=minbase "$suite" "$work/root" "$mirror" >"$work/log" 2>&1; do
+	tries=$((tries - 1))
+	if [ $tries = 0 ]; then
+		tail -n 20 "$work/log" >&2
+		die "debootstrap failed, its last lines are above; is $mirror reachable? (set DEBIAN_MIRROR)"
+	fi
+	say "debootstrap failed; trying again"
+	rm -rf "$work/root"
+	sleep 5
+done
 
 # What the slim images leave out: package archives and lists, manuals, locales.
 root=$work/root

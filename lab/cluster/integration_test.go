@@ -53,7 +53,8 @@ func startTestCluster(t *testing.T, driver string) Cluster {
 	if testing.Short() {
 		t.Skip("starts a cluster")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	// The first one on a machine also makes the images.
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
 	switch driver {
 	case DriverDocker:
