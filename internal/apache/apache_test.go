@@ -74,9 +74,8 @@ func TestEnsemble(t *testing.T) {
 	defer StopAll(servers)
 	leader := leaderOf(t, servers)
 	for _, server := range servers {
-		mode, err := Mode(server.ClientAddr)
-		if err != nil || (mode == "leader") != (server == leader) {
-			t.Errorf("%s is %q, %v, beside a leader at %s", server.ClientAddr, mode, err, leader.ClientAddr)
+		if mode := modeOf(t, server); (mode == "leader") != (server == leader) {
+			t.Errorf("%s is %q beside a leader at %s", server.ClientAddr, mode, leader.ClientAddr)
 		}
 	}
 }

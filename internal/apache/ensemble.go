@@ -56,7 +56,10 @@ func StopAll(servers []*Server) error {
 
 // Command sends a four-letter word such as "srvr" to addr and gives the answer.
 func Command(addr, word string) (string, error) {
-	const timeout = 10 * time.Second // of a busy machine; one that is down refuses at once
+	return ask(addr, word, 10*time.Second) // of a busy machine; one that is down refuses at once
+}
+
+func ask(addr, word string, timeout time.Duration) (string, error) {
 	conn, err := net.DialTimeout("tcp", addr, timeout)
 	if err != nil {
 		return "", fmt.Errorf("ask %s for %s: %w", addr, word, err)
@@ -76,9 +79,11 @@ func Command(addr, word string) (string, error) {
 }
 
 // Mode asks srvr for the server's role: "leader", "follower", "observer",
-// "standalone" or "read-only". A server that does not serve is an error.
+// "standalone" or "read-only". A server that does not serve is an error. So is one that is slow:
+// one of Apache's that is just starting may take a connection and never answer it, so whoever
+// waits for a server has to ask again soon.
 func Mode(addr string) (string, error) {
-	answer, err := Command(addr, "srvr")
+	answer, err := ask(addr, "srvr", 2*time.Second)
 	if err != nil {
 		return "", err
 	}

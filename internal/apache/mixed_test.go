@@ -97,6 +97,20 @@ func leaderOf(t *testing.T, members []*Server) *Server {
 	}
 }
 
+// modeOf waits until a member says what it is.
+func modeOf(t *testing.T, member *Server) string {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		mode, err := Mode(member.ClientAddr)
+		if err == nil {
+			return mode
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
 type quiet struct{}
 
 func (quiet) Printf(string, ...any) {}

@@ -31,8 +31,8 @@ func TestMixedObservers(t *testing.T) {
 			}
 			defer StopAll(members)
 			for _, member := range members[2:] {
-				if mode, err := Mode(member.ClientAddr); err != nil || mode != "observer" {
-					t.Fatalf("member %d is %q, %v, want an observer", member.cfg.ID, mode, err)
+				if mode := modeOf(t, member); mode != "observer" {
+					t.Fatalf("member %d is %q, want an observer", member.cfg.ID, mode)
 				}
 			}
 			leader := leaderOf(t, members)
