@@ -60,7 +60,7 @@ func (r *runner) skipUnavailable(ctx context.Context) error {
 		}
 	}
 	if len(r.meta.Skipped) > 0 {
-		r.progress.say("%d faults are skipped: %s", len(r.meta.Skipped), strings.Join(r.meta.Skipped, "; "))
+		r.progress.say("skipped: %s", strings.Join(r.meta.Skipped, "; "))
 	}
 	if len(left) == 0 && len(r.kinds) > 0 {
 		return errors.New("none of the faults can be done here")
