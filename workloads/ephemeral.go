@@ -229,44 +229,48 @@ func (c *ephemeralCheck) present(look *Operation) {
 	}
 }
 
-// certain tells for each znode what first proved that it was made, and notes that its session
-// lived when that was asked for.
-func (c *ephemeralCheck) certain(looks []*Operation) map[int64]*Operation {
-	certain := make(map[int64]*Operation)
-	prove := func(value int64, by *Operation) {
-		if before := certain[value]; before == nil || by.ReturnIndex < before.ReturnIndex {
-			certain[value] = by
-		}
-	}
-	for value, maker := range c.makers {
-		if maker.Complete.Type == OK {
-			prove(value, maker)
-		}
-	}
-	for _, look := range looks {
+// certainlyMade is a znode that was made, with what first proved it.
+type certainlyMade struct {
+	value     int64
+	maker, by *Operation
+}
+
+// certain lists the znodes that were made, and notes that their sessions lived when that was
+// asked for.
+func (c *ephemeralCheck) certain(looks []*Operation) (certain []certainlyMade) {
+	proofs := make(map[int64]*Operation)
+	for _, look := range looks { // in order of completion
 		for _, value := range ints(look.Complete.Value) {
-			prove(value, look)
+			if proofs[value] == nil {
+				proofs[value] = look
+			}
 		}
 	}
-	for value := range certain {
-		if maker := c.makers[value]; maker != nil {
-			life := c.life(maker)
-			life.lastSign = max(life.lastSign, maker.Invoke.Index)
-			life.heardNs = max(life.heardNs, maker.Invoke.TimeNs)
+	for _, value := range c.order {
+		maker, by := c.makers[value], proofs[value]
+		if maker.Complete.Type == OK && (by == nil || maker.ReturnIndex < by.ReturnIndex) {
+			by = maker
 		}
+		if by == nil {
+			continue
+		}
+		certain = append(certain, certainlyMade{value, maker, by})
+		life := c.life(maker)
+		life.lastSign = max(life.lastSign, maker.Invoke.Index)
+		life.heardNs = max(life.heardNs, maker.Invoke.TimeNs)
 	}
 	return certain
 }
 
 // absent finds znodes that went before their session did.
-func (c *ephemeralCheck) absent(look *Operation, certain map[int64]*Operation) {
+func (c *ephemeralCheck) absent(look *Operation, certain []certainlyMade) {
 	shown := make(map[int64]bool)
 	for _, value := range ints(look.Complete.Value) {
 		shown[value] = true
 	}
-	for _, value := range c.order {
-		maker, by := c.makers[value], certain[value]
-		if by == nil || by.ReturnIndex > look.Invoke.Index || shown[value] {
+	for _, made := range certain {
+		value, maker, by := made.value, made.maker, made.by
+		if by.ReturnIndex > look.Invoke.Index || shown[value] {
 			continue
 		}
 		life := c.life(maker)
@@ -281,7 +285,7 @@ func (c *ephemeralCheck) absent(look *Operation, certain map[int64]*Operation) {
 
 // ghosts finds znodes that came back: a list that misses one which was certainly
 // made before it, and a later one that shows it.
-func (c *ephemeralCheck) ghosts(looks []*Operation, certain map[int64]*Operation) {
+func (c *ephemeralCheck) ghosts(looks []*Operation, certain []certainlyMade) {
 	gone := make(map[int64]*Operation) // the first list to end of those that must have had it and had not
 	for _, look := range looks {       // in order of completion
 		shown := make(map[int64]bool)
@@ -291,9 +295,9 @@ func (c *ephemeralCheck) ghosts(looks []*Operation, certain map[int64]*Operation
 				c.faults.add("", fmt.Sprintf("%d is a ghost: look %d did not show it any more, but look %d, which began later, does", value, before.Invoke.Index, look.Invoke.Index), before, look)
 			}
 		}
-		for _, value := range c.order {
-			if by := certain[value]; by != nil && by.ReturnIndex < look.Invoke.Index && !shown[value] && gone[value] == nil {
-				gone[value] = look
+		for _, made := range certain {
+			if made.by.ReturnIndex < look.Invoke.Index && !shown[made.value] && gone[made.value] == nil {
+				gone[made.value] = look
 			}
 		}
 	}

@@ -173,14 +173,22 @@ func checkInclusion(faults *faultList, lists []*Operation) {
 	lists = append([]*Operation(nil), lists...)
 	size := func(list *Operation) int { items, _ := list.Complete.Value.([]any); return len(items) }
 	sort.SliceStable(lists, func(i, j int) bool { return size(lists[i]) < size(lists[j]) })
-	for i := 1; i < len(lists); i++ {
-		shorter, longer, there := lists[i-1], lists[i], make(map[int64]bool)
-		for _, value := range ints(longer.Complete.Value) {
-			there[value] = true
+	newest := make(map[int64]int) // value -> the last list up to here that shows it
+	for i, list := range lists {
+		common := 0
+		for _, value := range ints(list.Complete.Value) {
+			if at, shown := newest[value]; shown && at == i-1 {
+				common++
+			}
+			newest[value] = i
 		}
+		if i == 0 || common >= size(lists[i-1]) {
+			continue
+		}
+		shorter := lists[i-1]
 		for _, value := range ints(shorter.Complete.Value) {
-			if !there[value] {
-				faults.add("", fmt.Sprintf("read %d shows %d, which read %d doesn't show, but that shows others: neither of them can have come first", shorter.Invoke.Index, value, longer.Invoke.Index), shorter, longer)
+			if newest[value] < i {
+				faults.add("", fmt.Sprintf("read %d shows %d, which read %d doesn't show, but that shows others: neither of them can have come first", shorter.Invoke.Index, value, list.Invoke.Index), shorter, list)
 				break
 			}
 		}
