@@ -42,7 +42,7 @@ func (o *options) goBuild(ctx context.Context, scratch string, env []string, arg
 	build.Env = append(append(os.Environ(), "GOTMPDIR="+scratch), env...)
 	build.Dir = filepath.Dir(o.Compose)
 	build.Cancel = func() error { return build.Process.Signal(os.Interrupt) } // it ends its compilers
-	build.WaitDelay = 10 * time.Second
+	build.WaitDelay = time.Minute                                             // on a busy machine they take their time
 	output, err := build.CombinedOutput()
 	switch {
 	case err == nil:
