@@ -30,6 +30,14 @@ func TestPipelineStories(t *testing.T) {
 			burst(s, 1, Info, write("a", 1, "info", 0))
 			burst(s, 2, OK, write("b", 2, "ok", 11), read("a", 1, 12, 12))
 		}},
+		{"two writes at one zxid", "the values 1 (operation 0) and 2 (operation 2) both took effect at zxid 0xb", func(s *script) {
+			burst(s, 1, OK, write("a", 1, "ok", 11))
+			burst(s, 2, OK, write("b", 2, "ok", 11))
+		}},
+		{"read before it was sent", "operation 0 shows value 1 in key a before operation 2, which sent it, began", func(s *script) {
+			burst(s, 2, OK, read("a", 1, 11, 11))
+			burst(s, 1, OK, write("a", 1, "ok", 11))
+		}},
 		{"writes change places", "session 0x1 sent the write of 1 to key a (operation 0) before that of 2 to key b (operation 0), but they took effect at zxid 0xc and 0xb", func(s *script) {
 			burst(s, 1, OK, write("a", 1, "ok", 12), write("b", 2, "ok", 11))
 		}},

@@ -14,7 +14,8 @@ import "fmt"
 //     moved to another one;
 //   - a read shows at least what the session wrote or read before it in the same key, and
 //     nothing that it sent behind it;
-//   - a write takes effect once, and none that certainly failed, or that nobody sent, does;
+//   - a write takes effect once, at a zxid of its own, and none that certainly failed, or that
+//     nobody sent, or not yet, does;
 //   - no member sends an answer that belongs to nothing that was asked on its connection.
 //
 // A session sends one burst after the other, so that the order of invocations and of the
@@ -28,7 +29,7 @@ func CheckPipeline(history []Op, bounds Bounds) Result {
 	}
 	c := &pipelineCheck{
 		faults: &faultList{max: bounds.MaxFailures}, sent: make(map[int64]*sentRequest),
-		effects: make(map[int64]effect), sessions: make(map[string]*pipelining),
+		effects: make(map[int64]effect), values: make(map[int64]int64), sessions: make(map[string]*pipelining),
 	}
 	var requests []sentRequest
 	for i := range operations {
@@ -116,6 +117,7 @@ type pipelineCheck struct {
 	faults   *faultList
 	sent     map[int64]*sentRequest // by the value written
 	effects  map[int64]effect       // by the value written
+	values   map[int64]int64        // zxid -> the value that took effect at it
 	sessions map[string]*pipelining
 
 	open, openSeen int
@@ -143,6 +145,11 @@ func (c *pipelineCheck) gather(r *sentRequest) {
 		c.faults.add(r.key, fmt.Sprintf("%s %d shows %q in key %s, which nobody wrote", r.operation.Invoke.F, r.operation.Invoke.Index, r.value, r.key), r.operation)
 	case !seen:
 		c.effects[value] = effect{r.mzxid, r.key, r.operation}
+		if other, taken := c.values[r.mzxid]; taken {
+			before := c.effects[other]
+			c.faults.add(r.key, fmt.Sprintf("the values %d (operation %d) and %d (operation %d) both took effect at zxid %s", other, before.by.Invoke.Index, value, r.operation.Invoke.Index, hex(r.mzxid)), distinct(before.by, r.operation)...)
+		}
+		c.values[r.mzxid] = value
 	case known.zxid != r.mzxid || known.key != r.key:
 		c.faults.add(r.key, fmt.Sprintf("value %d took effect twice: in key %s at zxid %s (operation %d), and in key %s at zxid %s (operation %d)", value, known.key, hex(known.zxid), known.by.Invoke.Index, r.key, hex(r.mzxid), r.operation.Invoke.Index), distinct(known.by, r.operation)...)
 	}
@@ -215,6 +222,8 @@ func (c *pipelineCheck) readInOrder(s *pipelining, r *sentRequest, name string) 
 	at := r.operation.Invoke.Index
 	if value, number := r.value.(int64); number && c.sent[value] == nil {
 		c.faults.add(r.key, fmt.Sprintf("operation %d shows value %d in key %s, which nobody sent", at, value, r.key), r.operation)
+	} else if number && c.sent[value].operation.Invoke.Index > r.operation.Complete.Index {
+		c.faults.add(r.key, fmt.Sprintf("operation %d shows value %d in key %s before operation %d, which sent it, began", at, value, r.key, c.sent[value].operation.Invoke.Index), r.operation, c.sent[value].operation)
 	}
 	if before := s.seen[r.key]; before != nil && r.mzxid < before.mzxid {
 		c.faults.add(r.key, fmt.Sprintf("%s had come to zxid %s of key %s with a %s of operation %d, but a read that it sent later (operation %d) shows zxid %s", name, hex(before.mzxid), r.key, before.kind, before.operation.Invoke.Index, at, hex(r.mzxid)), distinct(before.operation, r.operation)...)
