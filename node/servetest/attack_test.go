@@ -512,7 +512,8 @@ func flood(t *testing.T, member *apache.Server, perSecond, hosts int) (answered 
 			for ; called < int(time.Since(began).Seconds()*float64(perSecond)); called++ {
 				select {
 				case under <- struct{}{}:
-					wg.Go(func() { call(called); <-under })
+					i := called // which goes on before the call begins
+					wg.Go(func() { call(i); <-under })
 				default:
 				}
 			}
