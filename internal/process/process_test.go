@@ -49,7 +49,7 @@ func TestRestart(t *testing.T) {
 
 // TestKillDaemon ends a process that another one has started, and that does not end with it.
 func TestKillDaemon(t *testing.T) {
-	p := shell(t, "(while :; do touch alive; done) & echo $! > pid.new; mv pid.new pid; sleep 60")
+	p := shell(t, "(n=0; while [ $n -lt 50000 ]; do n=$((n+1)); touch alive; done) & echo $! > pid.new; mv pid.new pid; sleep 60")
 	if err := p.Restart(); err != nil {
 		t.Fatal(err)
 	}
