@@ -363,3 +363,30 @@ func TestCombinedWorkloads(t *testing.T) {
 		t.Error(fmt.Errorf("all: %w", err))
 	}
 }
+
+// TestBankOrderOfALongRun has a thousand transfers without an answer in the one group that a
+// bank is, half of which took effect.
+func TestBankOrderOfALongRun(t *testing.T) {
+	s := &script{}
+	var versions, balances [bankAccounts]int64
+	for account := range balances {
+		balances[account] = bankStart
+	}
+	for i := range 1000 {
+		from, to := i%bankAccounts, (i+1)%bankAccounts
+		s.did(len(s.history), Info, "transfer", nil, []any{numbers(int64(from), versions[from], balances[from]-1), numbers(int64(to), versions[to], balances[to]+1)})
+		if i%2 == 0 {
+			versions[from]++
+			versions[to]++
+			balances[from]--
+			balances[to]++
+		}
+		var shown []any
+		for account := range balances {
+			shown = append(shown, numbers(int64(account), versions[account], balances[account]))
+		}
+		s.did(len(s.history), OK, "read", nil, shown)
+		s.history[len(s.history)-1].Zxid = int64(1 + i)
+	}
+	expectVerdict(t, CheckBankOrder(s.history, DefaultBounds), "")
+}

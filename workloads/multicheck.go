@@ -177,7 +177,8 @@ func (g *multiGroup) realTime(faults *faultList) {
 	}
 }
 
-// maxBridges bounds how many changes without an answer are tried in one group.
+// maxBridges bounds how many changes without an answer are tried in one group. Those that don't
+// fit cost no try: a bank is one group, and a long run under faults has a thousand of them.
 const maxBridges = 100_000
 
 // replay carries the operations out in their order. It returns false if the bound was
@@ -225,12 +226,12 @@ func (r *multiReplay) from(i int, state multiState) bool {
 			r.stuck, r.why = i, why
 		}
 		for at := range r.group.open {
-			if r.tries++; r.tries >= maxBridges {
-				return false
-			}
 			open := &r.group.open[at]
 			if r.used[at] || !r.group.leadsTo(open, state, m) {
 				continue
+			}
+			if r.tries++; r.tries >= maxBridges {
+				return false
 			}
 			r.used[at] = true
 			if r.from(i, open.apply(state)) {
