@@ -35,6 +35,7 @@ type Client struct {
 	queue     fifo          // Invariant: holds calls in state queued only
 	link      *link         // nil while not connected
 	session   Session       // Invariant: LastZxid never goes down
+	lastXid   int32         // of the newest request, on whichever connection: see link.xid
 	told      int64         // of all changes up to this zxid the watches' events have come
 	known     bool          // a server with a quorum knows the session
 	heardAt   time.Time     // when the newest request that was answered was sent

@@ -58,11 +58,10 @@ type link struct {
 	out []byte // belongs to the sender: what is encoded and not yet written
 
 	// Guarded by Client.mu.
-	sender  sender
-	sentAt  time.Time // when something was put into out
-	lastXid int32
-	cause   error // why the client itself has ended the connection
-	mark    mark
+	sender sender
+	sentAt time.Time // when something was put into out
+	cause  error     // why the client itself has ended the connection
+	mark   mark
 
 	// What was handed to the connection and is not yet answered, oldest first. Both
 	// are guarded by Client.mu. Credentials are answered out of the calls' order.
@@ -386,16 +385,20 @@ func (l *link) fill() {
 	}
 }
 
-// xid numbers a request: from 1 up, and never one of the negative, special ones.
+// xid numbers a request: from 1 up, and never one of the negative, special ones. Numbers go on
+// over the client's connections: Apache's servers tell the answers to a session's requests apart
+// by them alone, also those to what was sent before the session moved. The caller holds
+// Client.mu.
 func (l *link) xid(op jute.OpCode) int32 {
 	if op == jute.OpAuth {
 		return jute.XidAuth
 	}
-	l.lastXid++
-	if l.lastXid <= 0 {
-		l.lastXid = 1
+	c := l.c
+	c.lastXid++
+	if c.lastXid <= 0 {
+		c.lastXid = 1
 	}
-	return l.lastXid
+	return c.lastXid
 }
 
 // read takes what the server sends until the connection ends.

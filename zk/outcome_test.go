@@ -249,3 +249,28 @@ func TestUnknownOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestXidsGoOn expects that a session's requests have numbers of their own over all connections
+// of its client: Apache's servers take the commit of a request that was sent before a session
+// moved for the answer to one of the same number that was sent after.
+func TestXidsGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		c, p := n.connect()
+		first := begin(func() error { _, err := c.Set(t.Context(), "/a", nil, 1); return err })
+		lost := p.request(jute.OpSetData, nil)
+		p.conn.Close()
+		if err := <-first; !errors.Is(err, zk.ErrConnectionLoss) {
+			t.Errorf("a set that lost its connection: %v", err)
+		}
+		p = n.accept()
+		p.welcome(sessionID)
+		defer leave(c, p)
+		second := begin(func() error { _, err := c.Set(t.Context(), "/a", nil, 1); return err })
+		if xid := p.request(jute.OpSetData, nil); xid <= lost {
+			t.Errorf("request %d follows request %d of the connection before", xid, lost)
+		}
+		p.conn.Close()
+		<-second
+	})
+}

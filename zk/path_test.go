@@ -78,13 +78,13 @@ func TestChrootPaths(t *testing.T) {
 
 // TestXids expects that numbers never become one of the special, negative ones.
 func TestXids(t *testing.T) {
-	l := &link{lastXid: math.MaxInt32 - 1}
+	l := &link{c: &Client{lastXid: math.MaxInt32 - 1}}
 	for _, want := range []int32{math.MaxInt32, 1, 2} {
 		if got := l.xid(jute.OpSetData); got != want {
 			t.Errorf("xid %d, want %d", got, want)
 		}
 	}
-	if l.xid(jute.OpAuth) != jute.XidAuth || l.lastXid != 2 {
+	if l.xid(jute.OpAuth) != jute.XidAuth || l.c.lastXid != 2 {
 		t.Error("a credential has the special xid and takes no number")
 	}
 }

@@ -31,6 +31,7 @@ type Client struct {
 	timeout  time.Duration
 	heardAt  time.Time // when the newest request that was answered had been sent
 	lastZxid int64
+	lastXid  int32 // goes on over connections, as package zk's does
 	state    zk.State
 	ended    error // why it is no more; nil while it lives
 	auths    []*jute.AuthPacket
@@ -73,7 +74,6 @@ type connection struct {
 	guest     *nodesim.Guest
 	member    int64
 	connected bool
-	lastXid   int32
 	proving   int // credentials of the session that are not answered yet
 	heardAt   time.Time
 	sentAt    time.Time
@@ -327,8 +327,8 @@ func (n *connection) send(xid int32, op jute.OpCode, body jute.Record) {
 
 // hand sends a call.
 func (n *connection) hand(k *call) {
-	n.lastXid++
-	k.xid, k.sent = n.lastXid, true
+	n.s.lastXid++
+	k.xid, k.sent = n.s.lastXid, true
 	if k.op == jute.OpAuth {
 		k.xid = jute.XidAuth
 	}
