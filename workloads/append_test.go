@@ -347,7 +347,7 @@ func TestCombinedWorkloads(t *testing.T) {
 	}
 	s := &script{}
 	s.did(0, OK, "append/txn", []any{[]any{"r", "x", nil}}, []any{rd("x", 9)})
-	s.did(1, OK, "bank/read", nil, []any{int64(1)})
+	s.did(1, OK, "bank/read", nil, []any{[]any{int64(0), int64(0), int64(1)}}) // of no account but one, which began with more
 	for _, checker := range workload.Checkers(DefaultBounds) {
 		result := checker.Check(s.history)
 		if result.Verdict != VerdictFail || result.Checker != checker.Name {

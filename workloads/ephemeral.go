@@ -44,9 +44,9 @@ func (g *ephemeralGenerator) Next(rng *rand.Rand) Op {
 	case choice < 60:
 		g.next++
 		op.F, op.Value = "make", g.next
-	case choice < 97:
+	case choice < 94:
 		op.F = "look"
-	case choice < 99:
+	case choice < 97:
 		op.F = "close"
 	default:
 		op.F = "abandon"

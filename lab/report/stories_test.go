@@ -113,7 +113,7 @@ func TestCounterexamplesOfEveryKind(t *testing.T) {
 		{appendStory(), []string{`class="edge`, `<ol class="cycle">`, "wr →", "append 1 to x, read y → [1]", "G1c"}},
 		{watchStory(), []string{"had not fired", "session 0x100000001", "Impossible: process 1, watch/read"}},
 		{ephemeralStory(), []string{"had been closed by operation", "look → [1]", "Impossible: process 1"}},
-		{queueStory(), []string{"is lost: put 0 was acknowledged"}},
+		{queueStory(), []string{"is lost: put 0 had proved it to be there"}},
 	} {
 		html := written(t, test.in)
 		if test.in.Verdict != workloads.VerdictFail {

@@ -14,6 +14,15 @@ import (
 // java runs one of Apache's tools and returns its standard output.
 func java(t *testing.T, class string, args ...string) string {
 	t.Helper()
+	out, err := javaOrError(t, class, args...)
+	if err != nil {
+		t.Fatalf("%s %q: %v", class, args, err)
+	}
+	return out
+}
+
+// javaOrError is java for what one of Apache's tools may refuse.
+func javaOrError(t *testing.T, class string, args ...string) (string, error) {
 	classPath := apache.ClassPath()
 	for _, jar := range []string{"commons-cli", "snappy-java", "jackson-core"} {
 		classPath += ":/usr/share/java/" + jar + ".jar"
@@ -21,10 +30,20 @@ func java(t *testing.T, class string, args ...string) string {
 	argv := append([]string{"-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-Dfile.encoding=UTF-8", "-cp", classPath,
 		"org.apache.zookeeper.server." + class}, args...)
 	out, err := exec.CommandContext(t.Context(), "java", argv...).Output()
-	if err != nil {
-		t.Fatalf("%s %q: %v", class, args, err)
+	return string(out), err
+}
+
+// firstWhole is the first snapshot that Apache's tool reads: a server that was killed may have
+// been writing any of them.
+func firstWhole(t *testing.T, snapshots []string) string {
+	t.Helper()
+	for _, snapshot := range snapshots {
+		if _, err := javaOrError(t, "SnapshotFormatter", snapshot); err == nil {
+			return snapshot
+		}
 	}
-	return string(out)
+	t.Fatalf("none of %d snapshots is whole: %q", len(snapshots), snapshots)
+	return ""
 }
 
 // tool runs one of ours.
@@ -69,7 +88,7 @@ func compareTools(t *testing.T, p *place) {
 		same("txnlog "+filepath.Base(log), oneForm(theirs), oneForm(ours))
 	}
 	plain := slices.DeleteFunc(p.files("snapshot.*"), func(name string) bool { return strings.Count(filepath.Base(name), ".") > 1 })
-	snapshots := []string{plain[1], p.files("snapshot.*.gz")[0], p.files("snapshot.*.snappy")[0]}
+	snapshots := []string{firstWhole(t, plain[1:]), firstWhole(t, p.files("snapshot.*.gz")), firstWhole(t, p.files("snapshot.*.snappy"))}
 	for _, snapshot := range snapshots {
 		for _, flags := range [][]string{nil, {"-d"}} {
 			args := append(flags, snapshot)
