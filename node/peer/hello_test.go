@@ -99,3 +99,31 @@ func TestAnsweredHandshakesGoOn(t *testing.T) {
 	}
 	eventually(t, "the certificate is trusted", func() bool { return m.laneOf("127.0.0.1").member != "" })
 }
+
+// TestSlowChecksHoldNoTurn: to check a certificate may be to ask a name service that does not
+// answer, for which no other host waits.
+func TestSlowChecksHoldNoTurn(t *testing.T) {
+	ca := authority(t)
+	slow := secured(t, localhost, ca, ca, nil)
+	choose := slow.TLS.Server.GetConfigForClient
+	asked, answer := make(chan struct{}), make(chan struct{})
+	slow.TLS.Server.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		config, err := choose(hello)
+		if host := hostOf(hello.Conn); err == nil && host != "127.0.0.1" {
+			config.VerifyConnection = func(tls.ConnectionState) error {
+				close(asked)
+				<-answer
+				return nil
+			}
+		}
+		return config, err
+	}
+	one, two := pair(t, secured(t, localhost, ca, ca, nil), slow)
+	defer close(answer)
+	caller := tls.Client(dialFrom(t, "127.0.0.9", two.cfg.Members[2].Quorum[0]), one.cfg.Security.TLS.Client("127.0.0.1"))
+	if err := caller.HandshakeContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	requireTalk(t, one, two)
+}

@@ -25,7 +25,8 @@ type Security struct {
 // first everybody accepts both kinds of connections (AcceptPlain), then everybody opens
 // encrypted ones (Dial), then nobody accepts plain ones any more.
 type TLS struct {
-	// Server is the configuration for connections that peers open.
+	// Server is the configuration for connections that peers open. Its GetConfigForClient makes
+	// a new one for each.
 	Server *tls.Config
 	// Client makes the configuration for one connection to a host.
 	Client func(host string) *tls.Config
@@ -107,6 +108,26 @@ func (s *shaking) pause() {
 	}
 }
 
+// unhurried is a configuration whose last check of a peer's certificate has no turn: it may ask a
+// name service, which may take any time.
+func (s *shaking) unhurried(config *tls.Config) *tls.Config {
+	config = config.Clone()
+	choose := config.GetConfigForClient
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		chosen, err := choose(hello)
+		if err != nil || chosen.VerifyConnection == nil {
+			return chosen, err
+		}
+		check := chosen.VerifyConnection
+		chosen.VerifyConnection = func(state tls.ConnectionState) error {
+			s.pause()
+			return check(state)
+		}
+		return chosen, nil
+	}
+	return config
+}
+
 // open makes what a port accepted into a connection on which the members' protocol is
 // spoken. The deadline is when the peer must have said who it is.
 func (t *Transport) open(u *unproven, deadline time.Time) (net.Conn, *bufio.Reader, error) {
@@ -144,7 +165,7 @@ func (t *Transport) answer(u *unproven, br *bufio.Reader, deadline time.Time) (*
 	ctx, cancel := context.WithDeadline(u.ctx, deadline)
 	defer cancel()
 	below := &shaking{Conn: u.Conn, br: br, ctx: ctx, turns: &t.turns, lane: t.laneOf(u.host), host: u.host}
-	secured := tls.Server(below, t.cfg.Security.TLS.Server)
+	secured := tls.Server(below, below.unhurried(t.cfg.Security.TLS.Server))
 	err := secured.HandshakeContext(ctx)
 	below.pause()
 	below.over = true
