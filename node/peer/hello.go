@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
 	"slices"
@@ -14,7 +15,9 @@ const (
 	// maxHellos bounds the connections that have not yet proved to be a peer's. Real peers prove
 	// it at once, so that who is late makes room: see mostCrowded.
 	maxHellos = 256
-	// maxTrusted bounds the hosts that are known by a certificate; then all are forgotten.
+	// memberHellos is more than a member has of them, which may call each port anew while calls wait.
+	memberHellos = 16
+	// maxTrusted bounds the hosts that are known as members'; then all are forgotten.
 	maxTrusted = 64
 )
 
@@ -46,15 +49,19 @@ func (t *Transport) startHello(c net.Conn) *unproven {
 	return u
 }
 
-// mostCrowded returns which connection makes room: the oldest of the host that has the most, and
-// of trusted hosts only where there are no others. So strangers keep no member out, be it that they
-// say nothing or that they call without end. t.mu is held.
+// mostCrowded returns which connection makes room: the oldest of the host that has the most, where
+// a member's host may have some more than others. So strangers keep no member out, be it that they
+// say nothing or that they call without end, and also if they share the host of another member.
+// t.mu is held.
 func (t *Transport) mostCrowded() int {
-	at, most, trusted := 0, 0, true
+	at, most := 0, math.MinInt
 	for i, u := range t.hellos {
-		n, known := t.places[u.host], t.trusted[u.host]
-		if trusted && !known || trusted == known && n > most {
-			at, most, trusted = i, n, known
+		n := t.places[u.host]
+		if t.trusted[u.host] {
+			n -= memberHellos
+		}
+		if n > most {
+			at, most = i, n
 		}
 	}
 	return at
@@ -78,21 +85,26 @@ func (t *Transport) leave(i int) {
 	}
 }
 
-// trust remembers the host at which a certificate was trusted: it is a member's.
-func (t *Transport) trust(c net.Conn) {
+// trust remembers a host as a member's: it was configured, or a certificate there was trusted.
+func (t *Transport) trust(host string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.trusted) >= maxTrusted {
+	if len(t.trusted) >= maxTrusted && !t.trusted[host] {
 		clear(t.trusted)
 	}
-	t.trusted[hostOf(c)] = true
+	t.trusted[host] = true
+}
+
+// isTrusted reports whether a host is known as a member's.
+func (t *Transport) isTrusted(host string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.trusted[host]
 }
 
 // laneOf returns in which lane a host's handshakes begin.
 func (t *Transport) laneOf(host string) lane {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.trusted[host] {
+	if t.isTrusted(host) {
 		return lane{member: host}
 	}
 	return lane{}

@@ -17,7 +17,8 @@ const (
 )
 
 // learnNames keeps knowing the members' addresses: which one will lead when name services fail
-// nobody knows, and it may be one that this member never called.
+// nobody knows, and it may be one that this member never called. Who calls from there is taken for
+// a member where strangers call, too; not so what strangers say where they can be called.
 func (t *Transport) learnNames() {
 	for {
 		t.mu.Lock()
@@ -29,8 +30,15 @@ func (t *Transport) learnNames() {
 		pause := learnNamesEvery
 		for _, address := range addresses {
 			host, _, err := net.SplitHostPort(address)
-			if err == nil && t.lookup(t.ctx, host) != nil {
+			if err != nil {
+				continue
+			}
+			found, err := t.lookup(t.ctx, host)
+			if err != nil {
 				pause = learnNamesAgain
+			}
+			for _, host := range found {
+				t.trust(host)
 			}
 		}
 		select {
@@ -42,15 +50,15 @@ func (t *Transport) learnNames() {
 }
 
 // lookup resolves a name and remembers to what.
-func (t *Transport) lookup(ctx context.Context, host string) error {
-	found, err := net.DefaultResolver.LookupHost(ctx, host)
+func (t *Transport) lookup(ctx context.Context, host string) (found []string, err error) {
+	found, err = net.DefaultResolver.LookupHost(ctx, host)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	t.mu.Lock()
 	t.known[host] = found[0]
 	t.mu.Unlock()
-	return nil
+	return found, nil
 }
 
 // resolved returns what to dial for an address: while its name can't be resolved, what that was
@@ -62,7 +70,7 @@ func (t *Transport) resolved(ctx context.Context, address string) string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
-	if err = t.lookup(ctx, host); err == nil {
+	if _, err = t.lookup(ctx, host); err == nil {
 		return address
 	}
 	t.mu.Lock()

@@ -106,7 +106,7 @@ type Transport struct {
 	lastID     zab.ConnID           // even numbers, for connections that learners open
 	hellos     []*unproven          // connections to either port whose first message is awaited, oldest first
 	places     map[string]int       // how many of hellos each host has
-	trusted    map[string]bool      // the hosts with a certificate that was trusted
+	trusted    map[string]bool      // the hosts of members, as far as they are known
 	warned     map[string]time.Time // when the log was told last, by what it was told
 	turns      turns                // of the handshakes of hellos
 

@@ -170,7 +170,7 @@ func (t *Transport) answer(u *unproven, br *bufio.Reader, deadline time.Time) (*
 	below.pause()
 	below.over = true
 	if err == nil && len(secured.ConnectionState().PeerCertificates) > 0 {
-		t.trust(u)
+		t.trust(u.host)
 	}
 	return secured, err
 }
@@ -231,7 +231,7 @@ func (t *Transport) shake(ctx context.Context, c net.Conn, address string) (net.
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, &RefusedError{explainHandshake(address, err)}
 	}
-	t.trust(c)
+	t.trust(hostOf(c))
 	return sealed{secured}, nil
 }
 
