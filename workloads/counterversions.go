@@ -30,11 +30,16 @@ func newCounterUnknown(operations []Operation) *counterUnknown {
 }
 
 // withVersions lists the answers that have a version, by the zxid of the change that they
-// show, and of one zxid the addition that made it first.
+// show, and of one zxid the addition that made it first. Where an addition has none, as in
+// histories of before the lab kept it, nothing can be counted, and there are no answers.
 func withVersions(operations []Operation) (answers []*Operation) {
 	for i := range operations {
-		if done := operations[i].Complete; done.Type == OK && done.Mzxid != 0 && done.Version >= 0 {
+		switch done := operations[i].Complete; {
+		case done.Type != OK:
+		case done.Mzxid != 0 && done.Version >= 0:
 			answers = append(answers, &operations[i])
+		case operations[i].Invoke.F == "add":
+			return nil
 		}
 	}
 	sort.SliceStable(answers, func(i, j int) bool {

@@ -16,6 +16,13 @@ const ephemeralRoot = "/zoolab-ephemeral"
 // sessions that expire.
 const SessionTimeoutMs = 8000
 
+// unheardMs bounds how much longer ago than the newest change of a session was asked for the
+// leader may have heard of it. Apache's leader is told by members who is alive with their answers
+// to its pings, every half tick, and not by what they send it for clients; a client that has
+// nothing to ask pings every third of the timeout. Should the member end between the change and
+// its next answer, the leader counts from what it was told before. Half a second is for ticks.
+const unheardMs = SessionTimeoutMs/3 + 500
+
 // expirySettleMs is how long a healed ensemble may take to expire what was left: the
 // timeout of sessions with a bound on what a server adds, which rounds up to its ticks.
 const expirySettleMs = SessionTimeoutMs + 4000
@@ -98,7 +105,7 @@ func doEphemeral(ctx context.Context, client Service, op Op) Op {
 // sessionLife is what the history proves of a session.
 type sessionLife struct {
 	lastSign int        // Index of the newest change that was certainly done: it lived then
-	heardNs  int64      // time of that: the leader has heard of the session since
+	heardNs  int64      // time of that: the leader has heard of the session less than unheardMs before
 	closing  int        // Index of the first attempt to close it, math.MaxInt if none
 	closed   *Operation // acknowledged close, nil if none
 	left     *Operation // abandon, or close without an answer
@@ -110,10 +117,10 @@ type sessionLife struct {
 //   - never early: a znode whose making was acknowledged, or which a list has shown,
 //     before the list was asked for is in it, if its session carried out a later change: a server
 //     refuses those of a session that has ended. It is in it too, unless somebody has
-//     tried to close the session, as long as the session's timeout has not passed since
-//     the session's newest change was asked for: the leader heard of the session when it
-//     decided on that, a new leader gives it its whole timeout again, and the timeout is
-//     the one that was asked for;
+//     tried to close the session, as long as the session's timeout, less unheardMs, has not
+//     passed since the session's newest change was asked for: the leader has heard of the
+//     session shortly before that, a new leader gives it its whole timeout again, and the
+//     timeout is the one that was asked for;
 //   - gone after close: a znode is not in a list that was asked for after the
 //     close of its session was acknowledged;
 //   - never a ghost: what was acknowledged or shown and then missing from a list
@@ -277,7 +284,7 @@ func (c *ephemeralCheck) absent(look *Operation, certain []certainlyMade) {
 		switch {
 		case life.lastSign > look.Complete.Index:
 			c.faults.add("", fmt.Sprintf("look %d doesn't show %d, although %s %d had proved it to be there before and its %s carried out a change later (operation %d)", look.Invoke.Index, value, by.Invoke.F, by.Invoke.Index, sessionName(maker.Invoke), life.lastSign), by, look)
-		case life.closing > look.Complete.Index && look.Complete.TimeNs < life.heardNs+SessionTimeoutMs*1_000_000:
+		case life.closing > look.Complete.Index && look.Complete.TimeNs < life.heardNs+(SessionTimeoutMs-unheardMs)*1_000_000:
 			c.faults.add("", fmt.Sprintf("look %d doesn't show %d, although its %s carried out a change (operation %d) only %d ms before, which is less than its timeout", look.Invoke.Index, value, sessionName(maker.Invoke), life.lastSign, (look.Complete.TimeNs-life.heardNs)/1_000_000), maker, look)
 		}
 	}

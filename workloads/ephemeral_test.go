@@ -19,12 +19,13 @@ func TestEphemeralStories(t *testing.T) {
 			s.history[i].TimeNs += expirySettleMs * 1_000_000
 		}
 	}
-	// late moves all that follows the first operation behind the sessions' timeout.
-	late := func(s *script) {
+	// later moves all that follows the first operation, and late behind the sessions' timeout.
+	later := func(s *script, ms int64) {
 		for i := 2; i < len(s.history); i++ {
-			s.history[i].TimeNs += SessionTimeoutMs * 1_000_000
+			s.history[i].TimeNs += ms * 1_000_000
 		}
 	}
+	late := func(s *script) { later(s, SessionTimeoutMs) }
 	runStories(t, CheckEphemerals, []storyTest{
 		{"fine", "", func(s *script) {
 			create(s, 1, 1, OK)
@@ -48,6 +49,16 @@ func TestEphemeralStories(t *testing.T) {
 		{"expired before its time", "look 2 doesn't show 1, although its session 0x1 carried out a change (operation 0) only 0 ms before", func(s *script) {
 			create(s, 1, 1, OK)
 			look(s)
+		}},
+		{"just before what is certainly its time", "only 4800 ms before", func(s *script) {
+			create(s, 1, 1, OK)
+			look(s)
+			later(s, 4800)
+		}},
+		{"its member ended before the leader was told that it lives", "", func(s *script) {
+			create(s, 1, 1, OK)
+			look(s)
+			later(s, 6000)
 		}},
 		{"perhaps closed", "", func(s *script) {
 			create(s, 1, 1, OK)

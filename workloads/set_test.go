@@ -211,6 +211,11 @@ func TestCounterStories(t *testing.T) {
 			read(s, int64(10))
 			at(s, 14, 4)
 		}},
+		{"versions of reads, but not of additions", "", func(s *script) {
+			add(s, 0, OK, 2)
+			read(s, int64(2))
+			at(s, 10, 1)
+		}},
 		{"between the bounds, and no sum", "shows 3: up to that 2 were acknowledged, in 1 additions, and 1 of unknown outcome were done, which are 3 to 3 together", func(s *script) {
 			add(s, 0, OK, 2)
 			at(s, 10, 1)
