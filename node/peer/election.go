@@ -223,7 +223,7 @@ func (t *Transport) readHello(u *unproven) (p *electionPeer, opened net.Conn, br
 		p, err = t.identify(&hello) // not before it is let in: it may become known by this
 	}
 	_ = u.SetDeadline(time.Time{})
-	return p, opened, br, t.whyHelloEnded(err)
+	return p, opened, br, whyHelloEnded(err)
 }
 
 func (t *Transport) identify(hello *jute.InitialMessage) (*electionPeer, error) {

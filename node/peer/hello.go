@@ -117,10 +117,11 @@ var (
 	errSaidNothing = errors.New("it did not say in time who it is")
 )
 
-// whyHelloEnded says what the end of a connection means whose first message was awaited.
-func (t *Transport) whyHelloEnded(err error) error {
+// whyHelloEnded says what the end of a connection means whose first message was awaited, unless
+// the member stops.
+func whyHelloEnded(err error) error {
 	switch {
-	case (errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled)) && t.ctx.Err() == nil:
+	case errors.Is(err, net.ErrClosed), errors.Is(err, context.Canceled):
 		return errMadeRoom
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return errLeft

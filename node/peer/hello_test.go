@@ -136,6 +136,41 @@ func TestDawdlersHoldNoTurn(t *testing.T) {
 	requireTrust(t, m)
 }
 
+// TestShutdownRefusesNobody: who is not done when a member stops is no news, also where it waits
+// for its turn.
+func TestShutdownRefusesNobody(t *testing.T) {
+	m := startSecured(t, nil)
+	if err := m.turns.take(t.Context(), lane{}, "127.0.0.9"); err != nil {
+		t.Fatal(err)
+	}
+	hello, err := certs.ClientHello()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, port := range []string{m.cfg.Members[1].Quorum[0], m.cfg.Members[1].Election[0]} {
+		dialFrom(t, newcomer, port)
+		if _, err := dialFrom(t, newcomer, port).Write(hello); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waiting := func() (n int) {
+		m.turns.mu.Lock()
+		defer m.turns.mu.Unlock()
+		for _, host := range m.turns.lanes[lane{}] {
+			n += len(host.turns)
+		}
+		return n
+	}
+	eventually(t, "two wait for their turns", func() bool { return waiting() == 2 })
+	m.shutdownSoon()
+	if lines := m.log.lines(); len(lines) != 0 {
+		t.Errorf("the log says:\n%s", strings.Join(lines, "\n"))
+	}
+	if n := waiting(); n != 0 {
+		t.Errorf("%d still wait for their turns", n)
+	}
+}
+
 // TestAnsweredHandshakesGoOn: of many that begin and leave, who was answered waits for none.
 func TestAnsweredHandshakesGoOn(t *testing.T) {
 	var m *member

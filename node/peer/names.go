@@ -79,6 +79,6 @@ func (t *Transport) resolved(ctx context.Context, address string) string {
 	if last == "" {
 		return address
 	}
-	t.seldom("name "+host, "can't resolve a peer's name, calling it where it was last", "name", host, "last", last, "err", err)
+	t.seldom(host, "can't resolve a peer's name, calling it where it was last", "name", host, "last", last, "err", err)
 	return net.JoinHostPort(last, port)
 }

@@ -103,12 +103,12 @@ type Transport struct {
 	strangers  int                     // of them, how many came uninvited
 	known      map[string]string       // the address that a name of a member had last
 	quorum     map[zab.ConnID]*quorumConn
-	lastID     zab.ConnID           // even numbers, for connections that learners open
-	hellos     []*unproven          // connections to either port whose first message is awaited, oldest first
-	places     map[string]int       // how many of hellos each host has
-	trusted    map[string]bool      // the hosts of members, as far as they are known
-	warned     map[string]time.Time // when the log was told last, by what it was told
-	turns      turns                // of the handshakes of hellos
+	lastID     zab.ConnID                      // even numbers, for connections that learners open
+	hellos     []*unproven                     // connections to either port whose first message is awaited, oldest first
+	places     map[string]int                  // how many of hellos each host has
+	trusted    map[string]bool                 // the hosts of members, as far as they are known
+	warned     map[string]map[string]time.Time // when the log was told last: by the message, by what it was told of
+	turns      turns                           // of the handshakes of hellos
 
 	unflushed []*quorumConn // owned by the event loop
 }
@@ -127,7 +127,7 @@ func Listen(cfg Config, hooks Hooks, log *slog.Logger) (*Transport, error) {
 		quorum:   make(map[zab.ConnID]*quorumConn),
 		places:   make(map[string]int),
 		trusted:  make(map[string]bool),
-		warned:   make(map[string]time.Time),
+		warned:   make(map[string]map[string]time.Time),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	for sid, address := range cfg.Members {

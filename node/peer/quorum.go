@@ -104,7 +104,7 @@ func (t *Transport) readFirstPacket(u *unproven, port string) (opened net.Conn, 
 		err = fmt.Errorf("%w: first packet is %v", jute.ErrMalformed, first.Type)
 	}
 	_ = u.SetDeadline(time.Time{})
-	return opened, br, first, t.whyHelloEnded(err)
+	return opened, br, first, whyHelloEnded(err)
 }
 
 // Dial opens a connection to a member's quorum port, or to its observer master port.

@@ -249,14 +249,15 @@ func TestWarningsAreBounded(t *testing.T) {
 	for i := range 1000 {
 		m.seldom(fmt.Sprint(i), "closed")
 	}
-	if n := len(m.log.lines()); n != maxWarned {
-		t.Errorf("%d lines of 1000 warnings at once, want %d", n, maxWarned)
+	m.WarnRefused(1, "it lies")
+	if n := len(m.log.lines()); n != maxWarned+1 || !mentions(m, "refused a peer", "it lies") {
+		t.Errorf("%d lines of 1000 warnings at once and another one, want %d", n, maxWarned+1)
 	}
-	for key := range m.warned {
-		m.warned[key] = m.warned[key].Add(-warnAgain)
+	for key, at := range m.warned["closed"] {
+		m.warned["closed"][key] = at.Add(-warnAgain)
 	}
-	m.seldom("later", "closed again")
-	if !strings.Contains(m.log.lines()[len(m.log.lines())-1], "closed again") {
+	m.seldom("later", "closed", "when", "later")
+	if !mentions(m, "closed", "later") {
 		t.Error("a minute later nothing is said")
 	}
 }
