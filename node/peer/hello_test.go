@@ -71,6 +71,18 @@ func TestMembersWaitForNoStranger(t *testing.T) {
 	requireTalk(t, one, two)
 }
 
+// TestHostsOfMembers: addresses are known as connections show them, however they are written.
+func TestHostsOfMembers(t *testing.T) {
+	all := addresses(t, 1)
+	for i, host := range []string{"[2001:DB8:0:0:0:0:0:1]", "[::ffff:192.0.2.1]", "192.0.2.2"} {
+		all[int64(i+2)] = Address{Quorum: []string{host + ":1"}, Election: []string{host + ":2"}}
+	}
+	m := start(t, config(1, all))
+	for _, host := range []string{"127.0.0.1", "2001:db8::1", "192.0.2.1", "192.0.2.2"} {
+		eventually(t, "known is "+host, func() bool { return m.isTrusted(host) })
+	}
+}
+
 // TestWhereStrangersListen: to say where one can be called makes nobody a member.
 func TestWhereStrangersListen(t *testing.T) {
 	all := addresses(t, 1)

@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -38,7 +39,9 @@ func (t *Transport) learnNames() {
 				pause = learnNamesAgain
 			}
 			for _, host := range found {
-				t.trust(host)
+				if ip, err := netip.ParseAddr(host); err == nil {
+					t.trust(ip.Unmap().String()) // as hostOf has it
+				}
 			}
 		}
 		select {
