@@ -136,7 +136,7 @@ func (r *Replica) attach(c *Conn, valid bool) {
 	}
 	answer.TimeoutMs, answer.SessionID, answer.Passwd = c.timeoutMs, c.session, Password(c.session)
 	r.attached[c.session] = c
-	c.attachedAt = r.core.LastLogged()
+	c.attachedAt = max(c.attachedAt, r.core.LastLogged())
 	c.ready.Store(true)
 	c.client.Connected(answer)
 }

@@ -48,8 +48,9 @@ type Conn struct {
 	closed      bool   // ClientClosed came, or Close was called
 	// sinceMs is when the connection asked for its session.
 	sinceMs int64
-	// attachedAt is where the log ended when the session was attached. What is in it was
-	// asked for on an earlier connection, though it may bear one of this one's xids.
+	// attachedAt is where the log ended, here or at the leader that answered for the session,
+	// when it was attached. What is in it was asked for on an earlier connection, though it
+	// may bear one of this one's xids.
 	attachedAt int64
 }
 

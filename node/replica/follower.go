@@ -96,6 +96,7 @@ func (r *Replica) revalidated(p jute.QuorumPacket) {
 	}
 	if c := r.revalidating[id]; c != nil {
 		delete(r.revalidating, id)
+		c.attachedAt = p.Zxid // an observer is not told of what is proposed
 		r.attach(c, valid)
 	}
 }

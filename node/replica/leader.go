@@ -194,7 +194,7 @@ func (r *Replica) fromLearner(e zab.FromLearner) {
 		id, timeoutMs := d.Int64(), d.Int32()
 		if d.Err() == nil {
 			answer := jute.AppendBool(jute.AppendInt64(nil, id), r.claim(id, timeoutMs, owner(e.SID)))
-			r.emit(zab.Send{Conn: e.Conn, Packet: jute.QuorumPacket{Type: jute.PacketRevalidate, Data: answer}})
+			r.emit(zab.Send{Conn: e.Conn, Packet: jute.QuorumPacket{Type: jute.PacketRevalidate, Zxid: r.core.LastLogged(), Data: answer}})
 		}
 	case jute.PacketRequest:
 		q := request{session: d.Int64(), cxid: d.Int32(), op: jute.OpCode(d.Int32()), owner: owner(e.SID)}
