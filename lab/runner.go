@@ -67,10 +67,7 @@ func newRunner(o options, progress *progress) (*runner, error) {
 		return nil, err
 	}
 	madeFor := faultNames(kinds)
-	if workload.Reconfigurable && !slices.Contains(madeFor, "reconfig") {
-		madeFor = append(madeFor, "reconfig")
-	}
-	if o.replay != nil && o.replay.Reconfig && !slices.Contains(madeFor, "reconfig") {
+	if reconfig := workload.Reconfigurable || o.replay != nil && o.replay.Reconfig; reconfig && !slices.Contains(madeFor, "reconfig") {
 		madeFor = append(madeFor, "reconfig")
 	}
 	return &runner{
